@@ -20,10 +20,16 @@ impl Graph {
     /// Names the field that is missing.
     pub fn from_metadata(metadata: &Value) -> Result<Self, String> {
         let list = |value: &Value, key: &str| -> Result<Vec<Value>, String> {
-            value[key].as_array().cloned().ok_or_else(|| format!("metadata has no {key}"))
+            value[key]
+                .as_array()
+                .cloned()
+                .ok_or_else(|| format!("metadata has no {key}"))
         };
         let text = |value: &Value, key: &str| -> Result<String, String> {
-            value[key].as_str().map(str::to_owned).ok_or_else(|| format!("metadata has no {key}"))
+            value[key]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| format!("metadata has no {key}"))
         };
         let root = text(metadata, "workspace_root")?;
         let mut names = BTreeMap::new();
@@ -34,16 +40,27 @@ impl Graph {
         }
         let mut members = BTreeMap::new();
         for id in list(metadata, "workspace_members")? {
-            let name = id.as_str().and_then(|id| names.get(id)).ok_or("a member has no package")?;
+            let name = id
+                .as_str()
+                .and_then(|id| names.get(id))
+                .ok_or("a member has no package")?;
             let folder = folders[name].trim_start_matches(&root).trim_matches('/');
-            members.insert(name.clone(), folder.trim_end_matches("/Cargo.toml").to_owned());
+            members.insert(
+                name.clone(),
+                folder.trim_end_matches("/Cargo.toml").to_owned(),
+            );
         }
         let mut direct: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for node in list(&metadata["resolve"], "nodes")? {
-            let name = names.get(&text(&node, "id")?).ok_or("a node has no package")?.clone();
+            let name = names
+                .get(&text(&node, "id")?)
+                .ok_or("a node has no package")?
+                .clone();
             let reached = direct.entry(name).or_default();
             for dependency in list(&node, "deps")? {
-                let normal = list(&dependency, "dep_kinds")?.iter().any(|kind| kind["kind"].is_null());
+                let normal = list(&dependency, "dep_kinds")?
+                    .iter()
+                    .any(|kind| kind["kind"].is_null());
                 if normal && let Some(name) = names.get(&text(&dependency, "pkg")?) {
                     reached.insert(name.clone());
                 }
@@ -54,7 +71,12 @@ impl Graph {
 
     /// The crates that `name` names in its own manifest.
     pub fn direct(&self, name: &str) -> BTreeSet<&str> {
-        self.direct.get(name).into_iter().flatten().map(String::as_str).collect()
+        self.direct
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect()
     }
 
     /// Everything that `name` links, itself not counted.

@@ -1,13 +1,27 @@
 //! The dependency rules of DESIGN section 3: who may link what.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a broken host should fail loudly"
+)]
+
 use std::process::Command;
 
 use bcs_layering::Graph;
 
 /// A role's crate is a library of its own; roles meet over HTTP, or in `daemons/lib`.
 const ROLES: &[&str] = &[
-    "bcs-agent", "bcs-driver", "bcs-gateway", "bcs-master", "bcs-mesos-watch",
-    "bcs-process-executor", "bcs-scheduler", "bcs-storage", "bcs-user-manager",
+    "bcs-agent",
+    "bcs-driver",
+    "bcs-gateway",
+    "bcs-master",
+    "bcs-mesos-watch",
+    "bcs-process-executor",
+    "bcs-scheduler",
+    "bcs-storage",
+    "bcs-user-manager",
 ];
 
 /// The one role that another may link: users live in the gateway's process.
@@ -27,8 +41,16 @@ const ONE_OWNER: &[(&str, &[&str])] = &[
 ];
 
 /// Never linked into the keeper, which lives as long as the tasks do and must stay tiny.
-const NOT_IN_KEEPER: &[&str] =
-    &["tokio", "hyper", "rustls", "reqwest", "axum", "clap", "tracing-subscriber", "regex"];
+const NOT_IN_KEEPER: &[&str] = &[
+    "tokio",
+    "hyper",
+    "rustls",
+    "reqwest",
+    "axum",
+    "clap",
+    "tracing-subscriber",
+    "regex",
+];
 
 fn graph() -> Graph {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
@@ -37,7 +59,11 @@ fn graph() -> Graph {
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     Graph::from_metadata(&serde_json::from_slice(&output.stdout).unwrap()).unwrap()
 }
 
@@ -45,10 +71,16 @@ fn graph() -> Graph {
 fn roles_do_not_link_each_other() {
     let graph = graph();
     for role in ROLES {
-        assert!(graph.members.contains_key(*role), "{role} is in the workspace");
+        assert!(
+            graph.members.contains_key(*role),
+            "{role} is in the workspace"
+        );
         for other in ROLES {
             let allowed = ALLOWED_ROLE_EDGES.contains(&(role, other));
-            assert!(allowed || !graph.reached(role).contains(other), "{role} must not link {other}");
+            assert!(
+                allowed || !graph.reached(role).contains(other),
+                "{role} must not link {other}"
+            );
         }
     }
 }
@@ -66,9 +98,17 @@ fn every_daemon_crate_is_a_known_role_or_an_executable() {
 #[test]
 fn libraries_do_not_link_roles() {
     let graph = graph();
-    for name in graph.members.iter().filter(|(_, folder)| folder.starts_with("daemons/lib/")).map(|(name, _)| name) {
+    for name in graph
+        .members
+        .iter()
+        .filter(|(_, folder)| folder.starts_with("daemons/lib/"))
+        .map(|(name, _)| name)
+    {
         for role in ROLES {
-            assert!(!graph.reached(name).contains(role), "{name} must not link {role}");
+            assert!(
+                !graph.reached(name).contains(role),
+                "{name} must not link {role}"
+            );
         }
     }
 }
@@ -79,7 +119,10 @@ fn heavy_crates_have_one_owner() {
     for (heavy, owners) in ONE_OWNER {
         for name in graph.members.keys() {
             let named = graph.direct(name).contains(heavy);
-            assert!(!named || owners.contains(&name.as_str()), "{name} names {heavy}; only {owners:?} may");
+            assert!(
+                !named || owners.contains(&name.as_str()),
+                "{name} names {heavy}; only {owners:?} may"
+            );
         }
     }
 }
@@ -88,12 +131,26 @@ fn heavy_crates_have_one_owner() {
 fn the_model_does_no_io_and_the_keeper_has_no_runtime() {
     let graph = graph();
     let model = graph.reached("bcs-model");
-    for forbidden in ["tokio", "reqwest", "hyper", "rusqlite", "nix", "bcs-kit", "bcs-httpd"] {
-        assert!(!model.contains(forbidden), "bcs-model must not link {forbidden}");
+    for forbidden in [
+        "tokio",
+        "reqwest",
+        "hyper",
+        "rusqlite",
+        "nix",
+        "bcs-kit",
+        "bcs-httpd",
+    ] {
+        assert!(
+            !model.contains(forbidden),
+            "bcs-model must not link {forbidden}"
+        );
     }
     let keeper = graph.reached("bcs-keeper");
     for forbidden in NOT_IN_KEEPER {
-        assert!(!keeper.contains(forbidden), "bcs-keeper must not link {forbidden}");
+        assert!(
+            !keeper.contains(forbidden),
+            "bcs-keeper must not link {forbidden}"
+        );
     }
 }
 
@@ -102,7 +159,10 @@ fn one_tls_provider_is_linked() {
     let graph = graph();
     for name in graph.members.keys() {
         for forbidden in ["aws-lc-rs", "openssl", "native-tls"] {
-            assert!(!graph.reached(name).contains(forbidden), "{name} must not link {forbidden}");
+            assert!(
+                !graph.reached(name).contains(forbidden),
+                "{name} must not link {forbidden}"
+            );
         }
     }
 }

@@ -1,0 +1,117 @@
+//! `bcs standalone`: every role of a single-host system in one process, over the same mutual TLS
+//! and the same protocols as separate daemons, with embedded back ends and everything in one
+//! data directory.
+//!
+//! Leaving it, killed or asked, leaves the deployed programs running; the next start finds them.
+
+mod layout;
+mod settings;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bcs_api::ClientFile;
+use bcs_httpd::pki::Authority;
+use bcs_kit::lock::DirectoryLock;
+use bcs_kit::{Context, RunError, logging, notify};
+use clap::Args;
+
+use crate::{demo, runtime};
+use layout::Layout;
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Options {
+    /// Where everything is kept [default: /var/lib/bcs-standalone as root, else ~/.local/share/bcs]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Address of the gateway; port 0 takes any free one
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8443")]
+    listen: String,
+    /// Name of the cluster
+    #[arg(long, default_value = "BCS-MESOS-10000")]
+    cluster: String,
+    /// Deploy three instances of the example server, show them, and remove them at the end
+    #[arg(long)]
+    demo: bool,
+    /// What to log: error, warn, info, debug, trace, or module=level pairs
+    #[arg(long, default_value = "warn", value_name = "LEVEL")]
+    log: String,
+}
+
+pub(crate) fn main(options: &Options) -> ExitCode {
+    logging::init(&options.log);
+    runtime::block_on("standalone", |context| start(options.clone(), context))
+}
+
+async fn start(options: Options, context: Context) -> Result<(), RunError> {
+    let data_dir = options.data_dir.clone().unwrap_or_else(bcs_api::default_data_dir);
+    bcs_kit::files::private_folder(&data_dir).map_err(|error| RunError::state(&data_dir, error))?;
+    let data_dir = data_dir.canonicalize().map_err(|error| RunError::state(&data_dir, error))?;
+    let _lock = DirectoryLock::acquire(&data_dir).map_err(|error| RunError::state(&data_dir, error))?;
+    let layout = Layout::prepare(&data_dir, &options)?;
+    let mut readiness = Vec::new();
+    for role in settings::all(&layout) {
+        let own = context.sibling();
+        readiness.push((role.role().name(), own.ready.clone()));
+        context.tasks.spawn_essential(role.role().name(), role.run(own));
+    }
+    let all_ready = async {
+        for (role, ready) in &readiness {
+            tracing::debug!(role, "waiting");
+            ready.wait().await;
+        }
+    };
+    if context.shutdown.run_until(all_ready).await.is_none() {
+        return Ok(());
+    }
+    let client_file = write_client_file(&layout).await?;
+    context.ready.set();
+    notify::ready(&format!("serving {}", layout.address()));
+    announce(&format!("ready {}", layout.address())).map_err(|error| RunError::failed("standard output", error))?;
+    if options.demo {
+        let outcome = demo::run(&client_file, &layout.data_dir, &context.shutdown).await;
+        if let Err(error) = &outcome {
+            tracing::error!(error = %error, "the demo could not be shown");
+        }
+        context.shutdown.cancelled().await;
+        notify::stopping();
+        demo::remove(&client_file).await;
+    } else {
+        context.shutdown.cancelled().await;
+    }
+    Ok(())
+}
+
+/// One line on standard output, for scripts that wait for it.
+fn announce(line: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// `client.yaml`: the address, the authority and a token of the administrator. The token is kept
+/// over restarts; where the file is gone, a new one is made and the old one ends.
+async fn write_client_file(layout: &Layout) -> Result<Arc<Path>, RunError> {
+    let path = layout.data_dir.join("client.yaml");
+    let known = ClientFile::read(&path).ok();
+    let token = match known.filter(|file| file.cluster == layout.cluster).map(|file| file.token) {
+        Some(token) if layout.users_know(&token).await? => token,
+        _ => layout.new_admin_token().await?,
+    };
+    let file = ClientFile {
+        address: layout.address(),
+        ca: layout.authority.certificate().to_owned(),
+        token,
+        cluster: layout.cluster.clone(),
+    };
+    file.write(&path).map_err(|error| RunError::state(&path, error))?;
+    Ok(path.into())
+}
+
+/// The authority of this installation, made at first start.
+fn authority(data_dir: &Path) -> Result<Authority, RunError> {
+    let folder = data_dir.join("pki");
+    Authority::open_or_create(&folder, "bcs standalone").map_err(|error| RunError::state(&folder, error))
+}
