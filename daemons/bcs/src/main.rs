@@ -3,6 +3,7 @@
 mod client;
 mod demo;
 mod example_server;
+mod man;
 mod pki;
 mod roles;
 mod run;
@@ -33,6 +34,9 @@ enum Command {
     Run(run::Options),
     /// Make the certificate authority of a cluster, and certificates for its roles
     Pki(pki::Options),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(man::Options),
     /// A small HTTP server to deploy: says who it is, can be made to fail, stops in good order
     ExampleServer(example_server::Options),
     #[command(flatten)]
@@ -40,6 +44,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if run::called_as_keeper() {
+        return bcs_keeper::main();
+    }
     bcs_httpd::tls::install_provider();
     if run::called_by_mesos() {
         return run::under_mesos();
@@ -49,6 +56,7 @@ fn main() -> ExitCode {
         Command::Standalone(options) => standalone::main(&options),
         Command::Run(options) => run::main(&options),
         Command::Pki(options) => pki::main(&options),
+        Command::Man(options) => man::main(&options, <Cli as clap::CommandFactory>::command()),
         Command::ExampleServer(options) => example_server::main(options),
         Command::Client(verb) => client::run(verb, cli.options, <Cli as clap::CommandFactory>::command),
     }

@@ -61,12 +61,19 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     })
 }
 
+fn called_as(wanted: &str) -> bool {
+    let name = std::env::args_os().next().map(PathBuf::from);
+    name.as_deref().and_then(|path| path.file_name()).is_some_and(|name| name == wanted)
+}
+
+/// Whether this executable stands in for the keeper's own.
+pub(crate) fn called_as_keeper() -> bool {
+    called_as("bcs-keeper")
+}
+
 /// Whether a Mesos agent started this executable as an executor: it then gets no arguments of ours.
 pub(crate) fn called_by_mesos() -> bool {
-    let name = std::env::args_os().next().map(PathBuf::from);
-    let name = name.as_deref().and_then(|path| path.file_name());
-    name.is_some_and(|name| name == "bcs-process-executor")
-        && std::env::var_os("MESOS_EXECUTOR_ID").is_some()
+    called_as("bcs-process-executor") && std::env::var_os("MESOS_EXECUTOR_ID").is_some()
 }
 
 /// One executor for one taskgroup, as Mesos knows it (spec mesos-side 11.3).

@@ -10,16 +10,20 @@ mod settings;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use bcs_api::ClientFile;
 use bcs_httpd::pki::Authority;
 use bcs_kit::lock::DirectoryLock;
 use bcs_kit::{Context, RunError, logging, notify};
+use bcs_user_manager::{UserError, UserKind, Users, ensure_admin};
 use clap::Args;
 
+use crate::roles::Role;
 use crate::{demo, runtime};
 use layout::Layout;
+
+/// The name of the first administrator.
+const ADMINISTRATOR: &str = "admin";
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Options {
@@ -51,8 +55,12 @@ async fn start(options: Options, context: Context) -> Result<(), RunError> {
     let data_dir = data_dir.canonicalize().map_err(|error| RunError::state(&data_dir, error))?;
     let _lock = DirectoryLock::acquire(&data_dir).map_err(|error| RunError::state(&data_dir, error))?;
     let layout = Layout::prepare(&data_dir, &options)?;
+    let folder = layout.folder(Role::Gateway);
+    bcs_kit::files::private_folder(&folder).map_err(|error| RunError::state(&folder, error))?;
+    let users = bcs_gateway::open_users(&folder).await?;
+    let client_file = write_client_file(&layout, &users).await?;
     let mut readiness = Vec::new();
-    for role in settings::all(&layout) {
+    for role in settings::all(&layout, users)? {
         let own = context.sibling();
         readiness.push((role.role().name(), own.ready.clone()));
         context.tasks.spawn_essential(role.role().name(), role.run(own));
@@ -66,7 +74,6 @@ async fn start(options: Options, context: Context) -> Result<(), RunError> {
     if context.shutdown.run_until(all_ready).await.is_none() {
         return Ok(());
     }
-    let client_file = write_client_file(&layout).await?;
     context.ready.set();
     notify::ready(&format!("serving {}", layout.address()));
     announce(&format!("ready {}", layout.address())).map_err(|error| RunError::failed("standard output", error))?;
@@ -92,13 +99,13 @@ fn announce(line: &str) -> std::io::Result<()> {
 }
 
 /// `client.yaml`: the address, the authority and a token of the administrator. The token is kept
-/// over restarts; where the file is gone, a new one is made and the old one ends.
-async fn write_client_file(layout: &Layout) -> Result<Arc<Path>, RunError> {
+/// over restarts; where the file is gone, a new one is made and the former ones are void.
+async fn write_client_file(layout: &Layout, users: &Users) -> Result<PathBuf, RunError> {
     let path = layout.data_dir.join("client.yaml");
-    let known = ClientFile::read(&path).ok();
-    let token = match known.filter(|file| file.cluster == layout.cluster).map(|file| file.token) {
-        Some(token) if layout.users_know(&token).await? => token,
-        _ => layout.new_admin_token().await?,
+    let known = ClientFile::read(&path).ok().map(|file| file.token);
+    let token = match known.filter(|token| users.authenticate(token).is_ok()) {
+        Some(token) => token,
+        None => new_token(users).await.map_err(|error| RunError::failed("the administrator's token", error))?,
     };
     let file = ClientFile {
         address: layout.address(),
@@ -107,7 +114,18 @@ async fn write_client_file(layout: &Layout) -> Result<Arc<Path>, RunError> {
         cluster: layout.cluster.clone(),
     };
     file.write(&path).map_err(|error| RunError::state(&path, error))?;
-    Ok(path.into())
+    Ok(path)
+}
+
+async fn new_token(users: &Users) -> Result<String, UserError> {
+    if let Some(token) = ensure_admin(users, ADMINISTRATOR).await? {
+        return Ok(token.expose().clone());
+    }
+    for former in users.tokens(ADMINISTRATOR) {
+        users.revoke(ADMINISTRATOR, &former.id).await?;
+    }
+    let (_, token) = users.issue_token(ADMINISTRATOR, UserKind::Admin.validity()).await?;
+    Ok(token.expose().clone())
 }
 
 /// The authority of this installation, made at first start.

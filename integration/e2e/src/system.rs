@@ -32,6 +32,8 @@ pub struct System {
     processes: BTreeMap<&'static str, Child>,
     port: u16,
     extra: Vec<String>,
+    wrapper: Vec<String>,
+    environment: BTreeMap<String, String>,
 }
 
 /// The name under which the one process of standalone is kept.
@@ -70,7 +72,24 @@ impl System {
 
     /// The same in a folder that the test made.
     pub fn start_in(mode: Mode, folder: TempDir, extra: &[&str]) -> Self {
-        let extra = extra.iter().map(|&text| text.to_owned()).collect();
+        Self::start_under(mode, folder, extra, &[], &[])
+    }
+
+    /// The same with every part started as `wrapper… bcs …` (a command that changes user or
+    /// namespaces and then becomes `bcs`) and with further environment variables.
+    pub fn start_under(
+        mode: Mode,
+        folder: TempDir,
+        extra: &[&str],
+        wrapper: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let texts = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        let (extra, wrapper) = (texts(extra), texts(wrapper));
+        let environment = environment
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
         let port = crate::free_port();
         let mut system = Self {
             mode,
@@ -78,6 +97,8 @@ impl System {
             processes: BTreeMap::new(),
             port,
             extra,
+            wrapper,
+            environment,
         };
         if mode == Mode::Roles {
             roles::configure(system.folder.path(), system.port);
@@ -148,10 +169,15 @@ impl System {
             .append(true)
             .open(self.folder.path().join(format!("{part}.log")))
             .unwrap();
-        let mut command = Command::new(executable("bcs"));
+        let mut words = self.wrapper.iter();
+        let mut command = Command::new(words.next().map_or_else(|| executable("bcs"), PathBuf::from));
+        if !self.wrapper.is_empty() {
+            command.args(words).arg(executable("bcs"));
+        }
         command
             .stdin(Stdio::null())
             .stderr(log)
+            .envs(&self.environment)
             .env("BCS_LOG", log_level());
         if part == STANDALONE {
             command
@@ -178,6 +204,27 @@ impl System {
             );
         }
         self.processes.insert(part, child);
+    }
+
+    /// From the next start on, parts are started as `wrapper… bcs …`.
+    pub fn wrap(&mut self, wrapper: &[&str]) {
+        self.wrapper = wrapper.iter().map(|&text| text.to_owned()).collect();
+    }
+
+    /// Puts top-level settings before the others of a role's file (separate roles only) and
+    /// starts the role again.
+    pub fn configure(&mut self, part: &'static str, lines: &str) {
+        assert_eq!(self.mode, Mode::Roles, "standalone has no files of settings");
+        let file = self.folder.path().join(format!("{part}.toml"));
+        let old = std::fs::read_to_string(&file).unwrap();
+        let names: Vec<&str> = lines.lines().filter_map(|line| Some(line.split_once('=')?.0.trim())).collect();
+        let kept: Vec<&str> = old
+            .lines()
+            .filter(|line| !names.iter().any(|name| line.split_once('=').is_some_and(|(key, _)| key.trim() == *name)))
+            .collect();
+        std::fs::write(&file, format!("{lines}\n{}\n", kept.join("\n"))).unwrap();
+        self.kill(part);
+        self.start_all();
     }
 
     /// The pid of a part.

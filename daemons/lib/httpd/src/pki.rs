@@ -78,10 +78,20 @@ impl Authority {
     /// [`PkiError`] naming the file.
     pub fn open_or_create(folder: &Path, name: &str) -> Result<Self, PkiError> {
         let certificate = folder.join("ca.pem");
-        let key = folder.join("ca.key");
         if !certificate.exists() {
             Self::create(folder, name)?;
         }
+        Self::open(folder)
+    }
+
+    /// Opens the authority in `folder`.
+    ///
+    /// # Errors
+    /// [`PkiError`] naming the file that is missing or broken.
+    pub fn open(folder: &Path) -> Result<Self, PkiError> {
+        let certificate = folder.join("ca.pem");
+        let key = folder.join("ca.key");
+        let name = &folder.display().to_string();
         let pem = std::fs::read_to_string(&certificate).map_err(file_error(&certificate))?;
         let secret = std::fs::read_to_string(&key).map_err(file_error(&key))?;
         let pair = KeyPair::from_pem(&secret).map_err(make_error(name))?;

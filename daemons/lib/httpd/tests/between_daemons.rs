@@ -1,5 +1,12 @@
 //! Two daemons over real sockets: identities, refusals, drain, streams, the always-200 switch.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a broken host should fail loudly"
+)]
+
 use std::time::Duration;
 
 use axum::Router;

@@ -10,6 +10,7 @@ pub mod config;
 pub mod context;
 pub mod exit;
 pub mod files;
+pub mod host;
 pub mod lock;
 pub mod logging;
 pub mod notify;

@@ -1,0 +1,536 @@
+//! Writes, and what is asked of the scheduler itself.
+
+use crate::paths::{SCHEDULER, collection, object, part};
+use crate::{Client, ClientError, IntoKind, Kind, Scope};
+use bcs_model::ids::TaskGroupId;
+use bcs_model::v4::{AgentSetting, ClusterResources, DEFAULT_NAMESPACE, MessageRequest};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use http::Method;
+use serde_json::Value;
+use std::time::Duration;
+
+/// How long an `apply` that also changes the number of instances waits for its turn.
+const TURN: Duration = Duration::from_secs(120);
+
+/// What `apply` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It did not exist.
+    Created,
+    /// It was different.
+    Updated,
+    /// Only the number of instances was different.
+    Scaled,
+    /// It was the same.
+    Unchanged,
+}
+
+impl std::fmt::Display for Applied {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Applied::Created => "created",
+            Applied::Updated => "updated",
+            Applied::Scaled => "scaled",
+            Applied::Unchanged => "unchanged",
+        })
+    }
+}
+
+/// Where a document belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    kind: Kind,
+    namespace: String,
+    name: String,
+}
+
+/// Reads kind, namespace and name of a document.
+fn target(document: &Value) -> Result<Target, ClientError> {
+    let lost = |what: &str| {
+        ClientError::Document(format!(
+            "the document has no {what}; a document of API v4 has one"
+        ))
+    };
+    let field = |object: &Value, key: &str| -> Option<String> {
+        let fields = object.as_object()?;
+        fields
+            .get(key)
+            .or_else(|| {
+                fields
+                    .iter()
+                    .find(|(name, _)| name.eq_ignore_ascii_case(key))
+                    .map(|(_, value)| value)
+            })?
+            .as_str()
+            .map(str::to_owned)
+    };
+    let kind: Kind = field(document, "kind")
+        .ok_or_else(|| lost("kind"))?
+        .parse()?;
+    if kind == Kind::TaskGroup {
+        return Err(ClientError::Document(
+            "taskgroups are made by their application or process; write one of those".to_owned(),
+        ));
+    }
+    let metadata = document.get("metadata").ok_or_else(|| lost("metadata"))?;
+    let name = field(metadata, "name").ok_or_else(|| lost("metadata.name"))?;
+    let namespace = field(metadata, "namespace")
+        .filter(|namespace| !namespace.is_empty())
+        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    Ok(Target {
+        kind,
+        namespace,
+        name,
+    })
+}
+
+impl Client {
+    /// Creates an object; an existing one is refused.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::is_exists`].
+    pub async fn create(&self, document: &Value) -> Result<(), ClientError> {
+        let target = target(document)?;
+        self.post(&target, document).await
+    }
+
+    /// Replaces an existing object; all instances of an application are recreated.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::is_not_found`].
+    pub async fn replace(&self, document: &Value) -> Result<(), ClientError> {
+        let target = target(document)?;
+        if !target.kind.is_workload() {
+            return self.put(&target, document).await;
+        }
+        let present = self.wanted_instances(&target).await?;
+        self.recreate(&target, document, present).await
+    }
+
+    /// Creates an object, or makes the existing one like the document: all instances are recreated
+    /// when more than their number differs.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn apply(&self, document: &Value) -> Result<Applied, ClientError> {
+        let target = target(document)?;
+        match self.post(&target, document).await {
+            Ok(()) => return Ok(Applied::Created),
+            Err(error) if error.is_exists() => {}
+            Err(error) => return Err(error),
+        }
+        if !target.kind.is_workload() {
+            self.put(&target, document).await?;
+            return Ok(Applied::Updated);
+        }
+        let present = self.wanted_instances(&target).await?;
+        let known = self
+            .definition(target.kind, &target.namespace, &target.name)
+            .await
+            .ok();
+        let same = known
+            .is_some_and(|known| without_instances(known) == without_instances(document.clone()));
+        if !same {
+            self.recreate(&target, document, present).await?;
+            return Ok(Applied::Updated);
+        }
+        match instances(document).filter(|wanted| *wanted != present) {
+            None => Ok(Applied::Unchanged),
+            Some(wanted) => {
+                self.scale_in_turn(&target, wanted).await?;
+                Ok(Applied::Scaled)
+            }
+        }
+    }
+
+    /// Recreates all instances. An update keeps their number, so a different one comes after it.
+    async fn recreate(
+        &self,
+        target: &Target,
+        document: &Value,
+        present: u64,
+    ) -> Result<(), ClientError> {
+        self.put(target, document).await?;
+        match instances(document).filter(|wanted| *wanted != present) {
+            None => Ok(()),
+            Some(wanted) => self.scale_in_turn(target, wanted).await,
+        }
+    }
+
+    async fn post(&self, target: &Target, document: &Value) -> Result<(), ClientError> {
+        let path = collection(target.kind, &target.namespace);
+        self.call_with(Method::POST, &path, &spelled(document, target))
+            .await
+            .map(drop)
+    }
+
+    async fn put(&self, target: &Target, document: &Value) -> Result<(), ClientError> {
+        let mut path = collection(target.kind, &target.namespace);
+        if target.kind.is_workload() {
+            // 0 stands for all of them.
+            path.push_str("?instances=0");
+        }
+        self.call_with(Method::PUT, &path, &spelled(document, target))
+            .await
+            .map(drop)
+    }
+
+    async fn wanted_instances(&self, target: &Target) -> Result<u64, ClientError> {
+        let live = self
+            .live(target.kind, &target.namespace, &target.name)
+            .await?;
+        Ok(live
+            .get("DefineInstances")
+            .and_then(Value::as_u64)
+            .unwrap_or_default())
+    }
+
+    /// Scales as soon as the operation under way lets it, which the storage's watch tells.
+    async fn scale_in_turn(&self, target: &Target, instances: u64) -> Result<(), ClientError> {
+        let scope = Scope::Namespace(&target.namespace);
+        let attempt = async || {
+            self.scale(target.kind, &target.namespace, &target.name, instances)
+                .await
+        };
+        let busy = |error: &ClientError| matches!(error, ClientError::Refused(refusal) if refusal.message.contains("Not Allowed"));
+        let turn = async {
+            loop {
+                let listing = self.listing(target.kind, scope, None).await?;
+                match attempt().await {
+                    Err(error) if busy(&error) => {}
+                    other => return other,
+                }
+                let Some(revision) = listing.revision else {
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                    continue;
+                };
+                let mut watch = match self.watch(target.kind, scope, None, revision).await {
+                    Err(ClientError::Expired) => continue,
+                    other => other?,
+                };
+                while let Ok(Some(_)) = watch.next().await {
+                    match attempt().await {
+                        Err(error) if busy(&error) => {}
+                        other => return other,
+                    }
+                }
+            }
+        };
+        tokio::time::timeout(TURN, turn).await.unwrap_or_else(|_| {
+            Err(ClientError::TimedOut {
+                address: self.address(),
+            })
+        })
+    }
+
+    /// Deletes an object. With `force` also one that an operation is under way for.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::is_not_found`].
+    pub async fn delete(
+        &self,
+        kind: impl IntoKind,
+        namespace: &str,
+        name: &str,
+        force: bool,
+    ) -> Result<(), ClientError> {
+        let kind = kind.into_kind()?;
+        let enforce = if force && kind.is_workload() {
+            "?enforce=1"
+        } else {
+            ""
+        };
+        let path = format!("{}{enforce}", object(kind, namespace, name));
+        self.call(Method::DELETE, &path).await.map(drop)
+    }
+
+    /// Deletes what a document describes.
+    ///
+    /// # Errors
+    /// As [`Client::delete`].
+    pub async fn delete_document(&self, document: &Value, force: bool) -> Result<(), ClientError> {
+        let target = target(document)?;
+        self.delete(target.kind, &target.namespace, &target.name, force)
+            .await
+    }
+
+    /// Sets the number of instances.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn scale(
+        &self,
+        kind: impl IntoKind,
+        namespace: &str,
+        name: &str,
+        instances: u64,
+    ) -> Result<(), ClientError> {
+        let path = format!(
+            "{}/scale/{instances}",
+            object(kind.into_kind()?, namespace, name)
+        );
+        self.call(Method::PUT, &path).await.map(drop)
+    }
+
+    /// The template as it was written.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn definition(
+        &self,
+        kind: impl IntoKind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, ClientError> {
+        let kind = kind.into_kind()?;
+        let path = format!(
+            "{SCHEDULER}/definition/{kind}/{}/{}",
+            part(namespace),
+            part(name)
+        );
+        let definition = self.call(Method::GET, &path).await?;
+        // The original keeps it as a text.
+        Ok(match definition {
+            Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
+            other => other,
+        })
+    }
+
+    /// The scheduler's own record of an application or process.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn live(
+        &self,
+        kind: impl IntoKind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, ClientError> {
+        self.call(Method::GET, &object(kind.into_kind()?, namespace, name))
+            .await
+    }
+
+    /// Ends a taskgroup and starts it again, on any host.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn reschedule(&self, id: &TaskGroupId) -> Result<(), ClientError> {
+        self.call(Method::PUT, &format!("{}/rescheduler", taskgroup(id)))
+            .await
+            .map(drop)
+    }
+
+    /// Restarts the processes of a taskgroup in place.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn restart(&self, id: &TaskGroupId) -> Result<(), ClientError> {
+        self.call(Method::POST, &format!("{}/restart", taskgroup(id)))
+            .await
+            .map(drop)
+    }
+
+    /// Makes the processes of a taskgroup read their configuration again.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn reload(&self, id: &TaskGroupId) -> Result<(), ClientError> {
+        self.call(Method::POST, &format!("{}/reload", taskgroup(id)))
+            .await
+            .map(drop)
+    }
+
+    /// Sends a message to a taskgroup.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn message(
+        &self,
+        id: &TaskGroupId,
+        message: &MessageRequest,
+    ) -> Result<Value, ClientError> {
+        self.call_with(Method::POST, &format!("{}/message", taskgroup(id)), message)
+            .await
+    }
+
+    /// The output of a task.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn logs(&self, request: &LogRequest<'_>) -> Result<Logs, ClientError> {
+        let id = request.taskgroup;
+        let mut path = format!(
+            "{SCHEDULER}/namespaces/{}/taskgroups/{}/logs?stream={}&follow={}",
+            part(&id.namespace),
+            part(&id.to_string()),
+            if request.stderr { "stderr" } else { "stdout" },
+            request.follow
+        );
+        if let Some(container) = request.container {
+            path.push_str(&format!("&container={}", part(container)));
+        }
+        if let Some(tail) = request.tail {
+            path.push_str(&format!("&tail={tail}"));
+        }
+        let response = self
+            .stream(self.http.stream_request(Method::GET, &path))
+            .await?;
+        Ok(Logs {
+            address: self.address(),
+            chunks: response.bytes_stream().boxed(),
+        })
+    }
+
+    /// The hosts and the sums of their resources.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn resources(&self) -> Result<ClusterResources, ClientError> {
+        let data = self
+            .call(Method::GET, &format!("{SCHEDULER}/cluster/resources"))
+            .await?;
+        decode("cluster/resources", data)
+    }
+
+    /// The offers that the scheduler holds.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn offers(&self) -> Result<Vec<Value>, ClientError> {
+        let path = format!("{SCHEDULER}/cluster/current/offers");
+        match self.call(Method::GET, &path).await? {
+            Value::Array(offers) => Ok(offers),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Settings of hosts; all when none is named.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn agent_settings(&self, ips: &[String]) -> Result<Vec<AgentSetting>, ClientError> {
+        let query = if ips.is_empty() {
+            String::new()
+        } else {
+            format!("?ips={}", ips.join(","))
+        };
+        let data = self
+            .call(Method::GET, &format!("{SCHEDULER}/agentsettings{query}"))
+            .await?;
+        if data.is_null() {
+            return Ok(Vec::new());
+        }
+        decode("agentsettings", data)
+    }
+
+    /// Lets hosts take new instances, or not.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn enable_agents(&self, ips: &[String], enabled: bool) -> Result<(), ClientError> {
+        let verb = if enabled { "enable" } else { "disable" };
+        let path = format!("{SCHEDULER}/agentsettings/{verb}?ips={}", ips.join(","));
+        self.call(Method::POST, &path).await.map(drop)
+    }
+}
+
+fn taskgroup(id: &TaskGroupId) -> String {
+    // Both kinds have these routes; the driver forwards them alike.
+    format!(
+        "{}/taskgroups/{}",
+        object(Kind::Application, &id.namespace, &id.app),
+        part(&id.to_string())
+    )
+}
+
+fn decode<T: serde::de::DeserializeOwned>(what: &str, data: Value) -> Result<T, ClientError> {
+    bcs_model::decode::decode_value(data).map_err(|error| ClientError::Odd {
+        what: format!("the answer of {what}"),
+        detail: error.to_string(),
+    })
+}
+
+/// How many instances a document wants.
+fn instances(document: &Value) -> Option<u64> {
+    document.pointer("/spec/instance").and_then(Value::as_u64)
+}
+
+/// The document as the API wants it: kind in lower case, the namespace written down.
+fn spelled(document: &Value, target: &Target) -> Value {
+    let mut document = document.clone();
+    if let Some(fields) = document.as_object_mut() {
+        fields.retain(|key, _| !key.eq_ignore_ascii_case("kind"));
+        fields.insert(
+            "kind".to_owned(),
+            Value::String(target.kind.name().to_owned()),
+        );
+        if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.retain(|key, _| !key.eq_ignore_ascii_case("namespace"));
+            metadata.insert(
+                "namespace".to_owned(),
+                Value::String(target.namespace.clone()),
+            );
+        }
+    }
+    document
+}
+
+/// For comparison: without the number of instances, and with what is spelled in several ways.
+fn without_instances(mut document: Value) -> Value {
+    if let Ok(target) = target(&document) {
+        document = spelled(&document, &target);
+    }
+    if let Some(spec) = document.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.remove("instance");
+    }
+    document
+}
+
+/// Which output is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct LogRequest<'a> {
+    /// Of which taskgroup.
+    pub taskgroup: &'a TaskGroupId,
+    /// Of which task; may be left out when there is one.
+    pub container: Option<&'a str>,
+    /// Error output instead of output.
+    pub stderr: bool,
+    /// Lines from the end.
+    pub tail: Option<u64>,
+    /// Go on with what comes.
+    pub follow: bool,
+}
+
+/// Output as it comes.
+pub struct Logs {
+    address: String,
+    chunks: BoxStream<'static, Result<Bytes, reqwest::Error>>,
+}
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Logs")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Logs {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// That the connection broke.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        match self.chunks.next().await {
+            None => Ok(None),
+            Some(Ok(chunk)) => Ok(Some(chunk)),
+            Some(Err(error)) => Err(ClientError::Unreachable {
+                address: self.address.clone(),
+                cause: crate::error::root(&error),
+            }),
+        }
+    }
+}

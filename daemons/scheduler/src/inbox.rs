@@ -1,0 +1,68 @@
+//! The way into the core: one bounded queue for events and orders.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bcs_httpd::Failure;
+use http::StatusCode;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::core::Event;
+use crate::core::command::Command;
+use crate::core::events::Ticket;
+
+/// Events that wait at most; then senders wait, and with them the stream from the master.
+pub(crate) const CAPACITY: usize = 4096;
+
+type Answer = Result<Value, Failure>;
+
+/// A handle on the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Inbox {
+    sender: mpsc::Sender<Event>,
+    callers: Arc<Mutex<HashMap<Ticket, oneshot::Sender<Answer>>>>,
+    next: Arc<AtomicU64>,
+}
+
+impl Inbox {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        let inbox = Self { sender, callers: Arc::default(), next: Arc::default() };
+        (inbox, receiver)
+    }
+
+    /// Puts an event in; false when the core has left.
+    pub(crate) async fn send(&self, event: Event) -> bool {
+        self.sender.send(event).await.is_ok()
+    }
+
+    /// Gives an order or asks a question; the answer comes after the commit.
+    pub(crate) async fn ask(&self, command: Command) -> Answer {
+        let leaving = || {
+            let text = "the scheduler is leaving; try again";
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, 1_405_009, text)
+        };
+        let ticket = self.next.fetch_add(1, Ordering::Relaxed);
+        let (sender, receiver) = oneshot::channel();
+        self.callers().insert(ticket, sender);
+        let event = Event::Command { ticket, command: Box::new(command) };
+        if !self.send(event).await {
+            self.callers().remove(&ticket);
+            return Err(leaving());
+        }
+        receiver.await.unwrap_or_else(|_| Err(leaving()))
+    }
+
+    /// Delivers an answer; the caller may have gone.
+    pub(crate) fn answer(&self, ticket: Ticket, answer: Answer) {
+        if let Some(caller) = self.callers().remove(&ticket) {
+            drop(caller.send(answer));
+        }
+    }
+
+    fn callers(&self) -> std::sync::MutexGuard<'_, HashMap<Ticket, oneshot::Sender<Answer>>> {
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
