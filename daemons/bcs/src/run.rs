@@ -76,9 +76,20 @@ pub(crate) fn called_by_mesos() -> bool {
     called_as("bcs-process-executor") && std::env::var_os("MESOS_EXECUTOR_ID").is_some()
 }
 
-/// One executor for one taskgroup, as Mesos knows it (spec mesos-side 11.3).
+/// One executor for one taskgroup, as Mesos knows it (spec mesos-side 11.3). Its settings come
+/// from the file that `BCS_PROCESS_EXECUTOR_CONFIG` names, else they are the defaults.
+#[expect(clippy::print_stderr, reason = "goes to the sandbox, where the agent's people look")]
 pub(crate) fn under_mesos() -> ExitCode {
     logging::init("info");
-    let environment = std::env::vars().filter(|(key, _)| key.starts_with("MESOS_")).collect();
-    runtime::block_on("executor", |context| bcs_process_executor::run_single(environment, context))
+    let file = std::env::var_os("BCS_PROCESS_EXECUTOR_CONFIG").map(PathBuf::from);
+    let settings = match file.as_deref().map_or_else(|| Ok(Default::default()), bcs_kit::config::load) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("bcs-process-executor: {error}");
+            return ExitCode::from(exit::CONFIG);
+        }
+    };
+    let variables = std::env::vars().filter(|(key, _)| key.starts_with("MESOS_")).collect();
+    let variables = bcs_process_executor::Variables(variables);
+    runtime::block_on("executor", |context| bcs_process_executor::run_single(variables, settings, context))
 }

@@ -7,6 +7,9 @@ use http::{HeaderMap, StatusCode, header};
 /// The role in the certificates of people; the host part is the user's name.
 pub const PERSON_ROLE: &str = "user";
 
+/// The name of the caller on a unix socket; no user of the directory.
+pub(crate) const LOCAL: &str = "local";
+
 fn refuse(message: impl Into<String>) -> Failure {
     Failure::new(StatusCode::UNAUTHORIZED, 1_405_059, message)
 }
@@ -42,8 +45,9 @@ pub(crate) fn caller(users: &Users, headers: &HeaderMap, peer: &Peer) -> Result<
         }
         // The same user of this machine over the unix socket could read the store's files as well.
         Some(identity) if identity.role == "local" => Ok(Caller {
-            name: "local".to_owned(),
+            name: LOCAL.to_owned(),
             kind: UserKind::Admin,
+            token: None,
         }),
         Some(identity) => Err(refuse(format!(
             "a certificate of role {:?} is not a person's; send `Authorization: Bearer TOKEN`",

@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use bcs_httpd::{Failure, always_ok};
-use bcs_kit::Shutdown;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::header::{self, HeaderName};
@@ -105,13 +104,13 @@ fn request_headers(headers: &HeaderMap, additions: &Additions) -> HeaderMap {
     kept
 }
 
-/// Sends `request` to `target` and answers with what comes back.
+/// Sends `request` to `target` and answers with what comes back, until `until` is done.
 pub(crate) async fn pass(
     target: &Target,
     request: Request,
     additions: &Additions,
     bounds: Bounds,
-    shutdown: &Shutdown,
+    until: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Response, Failure> {
     let (parts, body) = request.into_parts();
     let length = parts
@@ -145,7 +144,7 @@ pub(crate) async fn pass(
             Failure::new(StatusCode::GATEWAY_TIMEOUT, 0, message)
         })?
         .map_err(|error| explain(target, &error, bounds))?;
-    Ok(response(answer, shutdown))
+    Ok(response(answer, until))
 }
 
 /// Ends with an error once more than the cap has passed.
@@ -195,13 +194,14 @@ fn explain(target: &Target, error: &reqwest::Error, bounds: Bounds) -> Failure {
     Failure::new(StatusCode::BAD_GATEWAY, 0, message)
 }
 
-fn response(answer: reqwest::Response, shutdown: &Shutdown) -> Response {
+fn response(
+    answer: reqwest::Response,
+    until: impl Future<Output = ()> + Send + 'static,
+) -> Response {
     let status = answer.status();
     let mut headers = without_hop_by_hop(answer.headers());
     headers.remove(REQUEST_ID_HEADER);
-    // An endless answer must not hold up the leaving of this process.
-    let leaving = shutdown.cancelled_owned();
-    let body = Body::from_stream(answer.bytes_stream().take_until(leaving));
+    let body = Body::from_stream(answer.bytes_stream().take_until(Box::pin(until)));
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;

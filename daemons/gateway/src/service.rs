@@ -2,17 +2,18 @@
 //! pass on, record.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use bcs_httpd::{Failure, Peer};
-use bcs_kit::{Context, Shutdown};
+use bcs_kit::{Context, Shutdown, clock};
 use bcs_user_manager::{Action, Caller, Resource, UserKind, Users};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use prometheus_client::metrics::counter::Counter;
 use tower::ServiceExt;
 
+use crate::authenticate::LOCAL;
 use crate::proxy::{self, Additions, Bounds, REQUEST_ID_HEADER};
 use crate::route::{Subject, Target, Upstreams};
 use crate::{authenticate, health, path};
@@ -130,11 +131,15 @@ async fn serve(
             .parse()
             .map_err(|_| Failure::new(StatusCode::BAD_REQUEST, 0, "the path cannot be read"))?;
         request.extensions_mut().insert(caller);
-        let answer = gateway.user_routes.clone().oneshot(request).await;
-        return Ok(match answer {
-            Ok(response) => response,
-            Err(impossible) => match impossible {},
-        });
+        let answering = gateway.user_routes.clone().oneshot(request);
+        return match tokio::time::timeout(gateway.bounds.answer_time, answering).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(impossible)) => match impossible {},
+            Err(_) => {
+                let message = "the body did not arrive in time; send it again";
+                Err(Failure::new(StatusCode::REQUEST_TIMEOUT, 0, message))
+            }
+        };
     }
     let target = gateway
         .upstreams
@@ -142,6 +147,7 @@ async fn serve(
     known.service.clone_from(&target.service);
     known.write = target.action == Action::Write;
     let clusters = authorise(&gateway.users, &caller, &target)?;
+    let until = end_of_right(gateway, caller.clone(), target.clone());
     let additions = Additions {
         show_secrets: secrets(&gateway.users, &caller, &target, request.headers())?,
         user: caller.name,
@@ -149,14 +155,37 @@ async fn serve(
         clusters,
         always_200: gateway.always_200,
     };
-    proxy::pass(
-        &target,
-        request,
-        &additions,
-        gateway.bounds,
-        &gateway.shutdown,
-    )
-    .await
+    proxy::pass(&target, request, &additions, gateway.bounds, until).await
+}
+
+/// Done when a long answer must end: this process leaves, the token ends or is revoked, or the grant
+/// is withdrawn.
+fn end_of_right(
+    gateway: &Gateway,
+    caller: Caller,
+    target: Target,
+) -> impl Future<Output = ()> + Send + 'static {
+    let (users, shutdown) = (Arc::clone(&gateway.users), gateway.shutdown.clone());
+    let mut changes = users.changes();
+    let left = caller
+        .token
+        .as_ref()
+        .map_or(i64::MAX, |(_, end)| end - clock::unix_seconds());
+    // The clock may be stepped and tokens refreshed: look again after a day at the latest.
+    let left = Duration::from_secs(u64::try_from(left.clamp(1, 86_400)).unwrap_or(1));
+    async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(left) => {}
+            }
+            let stands = caller.name == LOCAL && caller.token.is_none() || users.stands(&caller);
+            if !stands || authorise(&users, &caller, &target).is_err() {
+                return;
+            }
+        }
+    }
 }
 
 fn resource(resource_type: &str, resource: &str) -> Resource {

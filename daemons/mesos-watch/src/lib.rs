@@ -174,6 +174,9 @@ pub async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
             serve(listener, router, tls, Limits::default(), shutdown).await;
         });
     }
+    // Ready to do its work; whether the peers are there is in the text.
+    context.ready.set();
+    context.ready.say("waiting for the scheduler and storage");
     let shutdown = context.shutdown.clone();
     let ready = context.ready.clone();
     context.tasks.spawn(

@@ -154,7 +154,6 @@ impl Mirror {
         &mut self,
         records: &mut Records,
     ) -> Result<std::convert::Infallible, Interruption> {
-        self.ready.set();
         self.ready.say("following the scheduler");
         let mut next_check = Instant::now() + self.check_period;
         loop {
@@ -182,11 +181,12 @@ impl Mirror {
                     }
                 }
             }
-            Verb::Delete => {
+            Verb::Delete if KINDS.contains(&record.kind.as_str()) => {
                 let key = (record.kind, record.namespace, record.name);
                 self.digests.remove(&key);
                 self.outbox.push(key, None).await;
             }
+            Verb::Delete => {}
             Verb::Synced | Verb::Bookmark => {}
         }
         self.revision = self.revision.max(record.revision);

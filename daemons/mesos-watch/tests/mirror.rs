@@ -1,5 +1,12 @@
 //! mesos-watch between a scheduler that the test plays and the real storage, over mutual TLS.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -387,6 +394,69 @@ async fn drift_while_running_is_found_and_repaired() {
         .await
         .unwrap();
     site.settles(&[("a", 1)]).await;
+    stop(watch).await;
+    stop(storage).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_and_a_trickle_arrive_in_time_and_in_order() {
+    let site = Site::new().await;
+    let storage = site.start_storage().await;
+    let watch = site.start_watch(300);
+    site.scheduler.put("configmap", "n0000", json!({"n": 0}));
+    site.settles(&[("n0000", 0)]).await;
+    let client = site.storage_client("gateway");
+    let path = format!(
+        "/bcsstorage/v1/mesos/dynamic/all_resources/clusters/{CLUSTER}/configmap?watch=true"
+    );
+    let mut response = client
+        .stream_request(Method::GET, &path)
+        .send()
+        .await
+        .unwrap();
+    let mut buffer = Vec::new();
+    let mut seen = 0;
+    let mut taken = Vec::new();
+    for n in 1..=300_u64 {
+        let started = Instant::now();
+        site.scheduler.put("configmap", "n0000", json!({"n": n}));
+        // Until the change comes out at the other end.
+        while seen != n {
+            let chunk = tokio::time::timeout(Duration::from_secs(20), response.chunk());
+            buffer.extend_from_slice(&chunk.await.unwrap().unwrap().unwrap());
+            while let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = buffer.drain(..=end).collect();
+                let event: Value = serde_json::from_slice(&line).unwrap();
+                if let Some(n) = event["object"]["data"]["n"].as_u64() {
+                    assert!(n >= seen, "order is kept");
+                    seen = n;
+                }
+            }
+        }
+        taken.push(started.elapsed());
+    }
+    taken.sort_unstable();
+    eprintln!(
+        "commit to visible: p50 {:?}, p99 {:?}",
+        taken[150], taken[297]
+    );
+    assert!(taken[297] < Duration::from_secs(1), "{:?}", taken[297]);
+
+    let started = Instant::now();
+    for n in 1..=2000_u64 {
+        site.scheduler
+            .put("configmap", &format!("n{n:04}"), json!({"n": n}));
+    }
+    let names: Vec<String> = (0..=2000).map(|n| format!("n{n:04}")).collect();
+    let mut expected: Vec<(&str, u64)> = names
+        .iter()
+        .zip(0..)
+        .map(|(name, n)| (name.as_str(), n))
+        .collect();
+    expected[0].1 = 300;
+    site.settles(&expected).await;
+    eprintln!("2000 objects settled in {:?}", started.elapsed());
+    drop(response);
     stop(watch).await;
     stop(storage).await;
 }

@@ -51,16 +51,19 @@ impl Line {
 
     fn call(&self, kind: call::Type) -> Call {
         Call {
-            executor_id: ExecutorId { value: self.executor_id.clone() },
-            framework_id: FrameworkId { value: self.framework_id.clone() },
+            executor_id: ExecutorId {
+                value: self.executor_id.clone(),
+            },
+            framework_id: FrameworkId {
+                value: self.framework_id.clone(),
+            },
             r#type: Some(kind.number()),
             ..Call::default()
         }
     }
 
     fn request(&self, call: &Call, stream: bool) -> Result<reqwest::RequestBuilder, String> {
-        let body =
-            bcs_mesos::encode(call, ContentType::Json).map_err(|error| error.to_string())?;
+        let body = bcs_mesos::encode(call, ContentType::Json).map_err(|error| error.to_string())?;
         let request = match stream {
             true => self.client.stream_request(http::Method::POST, PATH),
             false => self.client.request(http::Method::POST, PATH),
@@ -126,7 +129,10 @@ impl Line {
     }
 
     async fn stream(&self, subscribe: call::Subscribe, inbox: &mpsc::Sender<Incoming>) -> Lost {
-        let lost = |reason: String| Lost { reason, unknown: false };
+        let lost = |reason: String| Lost {
+            reason,
+            unknown: false,
+        };
         let mut call = self.call(call::Type::Subscribe);
         call.subscribe = Some(subscribe);
         let request = match self.request(&call, true) {

@@ -31,7 +31,9 @@ pub struct Shown {
 
 /// The routes.
 pub fn router(executors: Arc<Executors>) -> Router {
-    Router::new().route("/v1/executors", post(order).get(list)).with_state(executors)
+    Router::new()
+        .route("/v1/executors", post(order).get(list))
+        .with_state(executors)
 }
 
 async fn order(
@@ -44,7 +46,11 @@ async fn order(
         .map_err(|error| Failure::new(StatusCode::BAD_REQUEST, 0, error.to_string()))?;
     match executors.start(environment, order.environment) {
         Ok(()) => Ok(StatusCode::ACCEPTED),
-        Err(error) => Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, 0, error.to_string())),
+        Err(error) => Err(Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            0,
+            error.to_string(),
+        )),
     }
 }
 

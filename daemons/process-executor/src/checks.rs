@@ -17,7 +17,9 @@ use crate::step::Phase;
 impl Group {
     /// The program runs: the first probe comes after the delay.
     pub(crate) fn start_checks(&mut self, id: &str) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         if let Some(check) = &slot.plan.check {
             slot.probe_at = Some(Instant::now() + Duration::from_millis(check.delay));
         }
@@ -25,8 +27,12 @@ impl Group {
 
     /// Starts a probe.
     pub(crate) fn probe(&mut self, id: &str) {
-        let Some(slot) = self.slots.get(id) else { return };
-        let Some(check) = slot.plan.check.clone() else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
+        let Some(check) = slot.plan.check.clone() else {
+            return;
+        };
         let run = slot.state.run;
         let address = slot.address.clone();
         let limit = Duration::from_millis(check.timeout);
@@ -54,11 +60,15 @@ impl Group {
 
     /// A probe ended.
     pub(crate) fn probed(&mut self, id: &str, run: u32, result: Result<(), String>) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         if slot.state.run != run || slot.state.phase != Phase::Running {
             return;
         }
-        let Some(check) = &slot.plan.check else { return };
+        let Some(check) = &slot.plan.check else {
+            return;
+        };
         slot.probe_at = Some(Instant::now() + Duration::from_millis(check.interval));
         let started = u64::try_from(slot.state.started_at / 1_000_000).unwrap_or_default();
         let now = u64::try_from(bcs_kit::clock::unix_millis()).unwrap_or_default();
@@ -95,7 +105,9 @@ async fn network(host: &Arc<Host>, probe: &Probe, address: &str) -> Result<(), S
     let first = attempt(host, probe, "127.0.0.1").await;
     match first {
         Err(Attempt { refused: true, .. }) if !address.is_empty() && address != "127.0.0.1" => {
-            attempt(host, probe, address).await.map_err(|attempt| attempt.why)
+            attempt(host, probe, address)
+                .await
+                .map_err(|attempt| attempt.why)
         }
         other => other.map_err(|attempt| attempt.why),
     }
@@ -107,8 +119,11 @@ struct Attempt {
 }
 
 async fn attempt(host: &Arc<Host>, probe: &Probe, address: &str) -> Result<(), Attempt> {
-    let bracketed =
-        if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
+    let bracketed = if address.contains(':') {
+        format!("[{address}]")
+    } else {
+        address.to_owned()
+    };
     match probe {
         Probe::Tcp { port } => match tokio::net::TcpStream::connect((address, *port)).await {
             Ok(_) => Ok(()),
@@ -125,9 +140,10 @@ async fn attempt(host: &Arc<Host>, probe: &Probe, address: &str) -> Result<(), A
                     why: format!("GET {url}: {}", answer.status()),
                     refused: false,
                 }),
-                Err(error) => {
-                    Err(Attempt { refused: error.is_connect(), why: chain(&error) })
-                }
+                Err(error) => Err(Attempt {
+                    refused: error.is_connect(),
+                    why: chain(&error),
+                }),
             }
         }
         Probe::Command(_) => Ok(()),

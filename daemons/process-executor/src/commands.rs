@@ -114,8 +114,14 @@ pub fn environment(
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into();
-    env.insert("MESOS_SANDBOX".to_owned(), plan.sandbox.display().to_string());
-    let own = plan.env.iter().filter(|(name, _)| !name.is_empty() && !name.contains('='));
+    env.insert(
+        "MESOS_SANDBOX".to_owned(),
+        plan.sandbox.display().to_string(),
+    );
+    let own = plan
+        .env
+        .iter()
+        .filter(|(name, _)| !name.is_empty() && !name.contains('='));
     env.extend(own.map(|(name, value)| (name.clone(), value.clone())));
     env
 }
@@ -130,7 +136,9 @@ fn find(program: &str, path: &str) -> String {
         fs::metadata(candidate)
             .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
     };
-    let found = std::env::split_paths(path).map(|dir| dir.join(program)).find(executable);
+    let found = std::env::split_paths(path)
+        .map(|dir| dir.join(program))
+        .find(executable);
     found.map_or_else(|| program.to_owned(), |file| file.display().to_string())
 }
 
@@ -142,9 +150,7 @@ pub async fn run(host: &Arc<Host>, command: Command) -> Output {
         stderr: String::new(),
     };
     let account = match &command.user {
-        None => {
-            crate::effects::account_of(host, &command.plan, command.account.clone()).await
-        }
+        None => crate::effects::account_of(host, &command.plan, command.account.clone()).await,
         Some(name) => {
             let (name, host) = (name.clone(), host.clone());
             let look = move || crate::users::resolve(&name, &host.settings.allow_users);
@@ -190,15 +196,26 @@ pub async fn run(host: &Arc<Host>, command: Command) -> Output {
         Ok(Err(_)) => Err("the process executor is leaving".to_owned()),
         Err(_) => {
             let (signal, scope) = (nix::libc::SIGKILL, Scope::Session);
-            let kill = Call::Signal(Signal { id: id.clone(), signal, scope });
+            let kill = Call::Signal(Signal {
+                id: id.clone(),
+                signal,
+                scope,
+            });
             drop(host.keeper.call(kill).await);
-            Err(format!("did not end within {} s", command.time.as_secs_f64()))
+            Err(format!(
+                "did not end within {} s",
+                command.time.as_secs_f64()
+            ))
         }
     };
     host.keeper.unwatch(&id);
     // If it still runs, it is forgotten when it ends: nobody watches it.
     drop(host.keeper.call(Call::Forget { id }).await);
-    Output { code, stdout: files.read("out"), stderr: files.read("err") }
+    Output {
+        code,
+        stdout: files.read("out"),
+        stderr: files.read("err"),
+    }
 }
 
 /// Output files, removed on drop.
@@ -210,7 +227,10 @@ struct Files {
 impl Files {
     fn new(host: &Host, limit: usize) -> Self {
         let name = uuid::Uuid::new_v4().simple().to_string();
-        Self { base: host.settings.data_dir.join("run").join(name), limit }
+        Self {
+            base: host.settings.data_dir.join("run").join(name),
+            limit,
+        }
     }
 
     fn file(&self, stream: &str) -> PathBuf {
@@ -253,5 +273,7 @@ pub fn tail(path: &Path, limit: u64) -> String {
         file.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    String::from_utf8_lossy(&read().unwrap_or_default()).trim().to_owned()
+    String::from_utf8_lossy(&read().unwrap_or_default())
+        .trim()
+        .to_owned()
 }

@@ -25,7 +25,9 @@ pub fn usage(dirs: &[PathBuf]) -> u64 {
 }
 
 fn walk(dir: &Path, device: u64, seen: &mut HashSet<u64>, total: &mut u64, left: &mut usize) {
-    let Ok(entries) = fs::read_dir(dir) else { return };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return;
+    };
     for entry in entries.flatten() {
         if *left == 0 {
             return;
@@ -46,7 +48,9 @@ fn walk(dir: &Path, device: u64, seen: &mut HashSet<u64>, total: &mut u64, left:
 impl Group {
     /// Measures one task, in the background, with the periodic refresh.
     pub(crate) fn measure_disk(&self, id: &str) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let limit = slot.plan.limit.disk.max(slot.plan.request.disk);
         if limit <= 0.0 {
             return;
@@ -56,7 +60,9 @@ impl Group {
         let (sender, task) = (self.sender.clone(), id.to_owned());
         self.host.tasks.spawn("disk use", async move {
             let permit = permits.acquire_owned().await;
-            let Ok(bytes) = tokio::task::spawn_blocking(move || usage(&dirs)).await else { return };
+            let Ok(bytes) = tokio::task::spawn_blocking(move || usage(&dirs)).await else {
+                return;
+            };
             drop(permit);
             let used = bytes as f64 / 1_048_576.0;
             let complaint = (used > limit)
@@ -79,6 +85,9 @@ mod tests {
         assert!((100_000..140_000).contains(&before), "{before}");
         fs::hard_link(dir.path().join("a/file"), dir.path().join("b")).unwrap();
         std::os::unix::fs::symlink("/usr", dir.path().join("c")).unwrap();
-        assert_eq!(usage(&[dir.path().to_owned(), dir.path().join("a")]), before);
+        assert_eq!(
+            usage(&[dir.path().to_owned(), dir.path().join("a")]),
+            before
+        );
     }
 }

@@ -42,7 +42,10 @@ impl Group {
             Effect::StopChecks => {
                 if let Some(slot) = self.slots.get_mut(id) {
                     slot.probe_at = None;
-                    slot.health = crate::group::Health { healthy: true, ..Default::default() };
+                    slot.health = crate::group::Health {
+                        healthy: true,
+                        ..Default::default()
+                    };
                 }
             }
             Effect::Report(kind) => {
@@ -54,12 +57,20 @@ impl Group {
     }
 
     fn record(&mut self, id: &str) -> bool {
-        let Some(slot) = self.slots.get(id) else { return false };
+        let Some(slot) = self.slots.get(id) else {
+            return false;
+        };
         let state = slot.state.clone();
         let starting = state.phase == Phase::Starting;
         let executor = self.environment.executor_id.clone();
-        let record = Record::State { executor, task: id.to_owned(), state: Box::new(state) };
-        let Err(error) = self.host.records.append(record) else { return true };
+        let record = Record::State {
+            executor,
+            task: id.to_owned(),
+            state: Box::new(state),
+        };
+        let Err(error) = self.host.records.append(record) else {
+            return true;
+        };
         tracing::warn!(task = id, %error, "a state is not recorded");
         if !starting {
             // An end is told even when it cannot be written down.
@@ -71,7 +82,9 @@ impl Group {
     }
 
     fn prepare(&mut self, id: &str) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let (plan, cancel) = (slot.plan.clone(), slot.cancel.clone());
         let (group, guard) = (slot.cgroup.clone(), slot.preparing.clone());
         let (host, sender, task) = (self.host.clone(), self.sender.clone(), id.to_owned());
@@ -89,7 +102,9 @@ impl Group {
     }
 
     pub(crate) fn prepared(&mut self, id: &str, result: Result<Prepared, String>) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         let event = match result {
             Err(why) => Event::Prepared(Err(why)),
             Ok(prepared) => {
@@ -117,8 +132,12 @@ impl Group {
     }
 
     pub(crate) fn spawn(&mut self, id: &str) {
-        let Some(later) = self.step_later(id) else { return };
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(later) = self.step_later(id) else {
+            return;
+        };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let (start_id, main_id) = (slot.start_id(), slot.main_id());
         let (plan, account) = (slot.plan.clone(), slot.account.clone());
         let cgroups = procs(slot);
@@ -135,16 +154,26 @@ impl Group {
             let spawn = Spawn {
                 stdout: log("stdout"),
                 stderr: log("stderr"),
-                ..commands::spawn(&host.settings, &plan, &account, &plan.argv, &start_id, cgroups)
+                ..commands::spawn(
+                    &host.settings,
+                    &plan,
+                    &account,
+                    &plan.argv,
+                    &start_id,
+                    cgroups,
+                )
             };
             host.keeper.watch(&start_id, Sink::Inbox(exits), false);
             match host.keeper.spawn(spawn).await {
                 Ok((task, warnings)) => {
                     if !warnings.is_empty() {
-                        let warn = Incoming::Warn { task: plan.id.clone(), warnings };
+                        let warn = Incoming::Warn {
+                            task: plan.id.clone(),
+                            warnings,
+                        };
                         drop(later.sender.send(warn).await);
                     }
-                    later.send(Event::Spawned(Ok(process(&task)))).await;
+                    later.send(Event::Spawned(Ok(identity(&task)))).await;
                 }
                 Err(failure) => {
                     host.keeper.unwatch(&start_id);
@@ -157,13 +186,19 @@ impl Group {
     }
 
     pub(crate) fn await_pid(&mut self, id: &str, limit: Duration) {
-        let Some(later) = self.step_later(id) else { return };
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(later) = self.step_later(id) else {
+            return;
+        };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let (plan, main_id, host) = (slot.plan.clone(), slot.main_id(), self.host.clone());
         let start_id = slot.start_id();
         let (exits, cancel) = (self.exit_sender.clone(), slot.cancel.clone());
         self.host.tasks.spawn("pid file", async move {
-            let Some(path) = plan.pid_file.clone() else { return };
+            let Some(path) = plan.pid_file.clone() else {
+                return;
+            };
             let found = tokio::select! {
                 () = cancel.cancelled() => Err("given up".to_owned()),
                 found = pid_file::wait(&path, &plan.proc_name, limit) => found,
@@ -177,9 +212,9 @@ impl Group {
                     if adopted.is_err() {
                         host.keeper.unwatch(&main_id);
                     }
-                    adopted
-                        .map(|task| process(&task))
-                        .map_err(|failure| format!("process {pid} of {}: {failure}", path.display()))
+                    adopted.map(|task| identity(&task)).map_err(|failure| {
+                        format!("process {pid} of {}: {failure}", path.display())
+                    })
                 }
             };
             // Only now: until the program is adopted, this record is what tells a restarted daemon
@@ -193,7 +228,9 @@ impl Group {
 
     /// Sends a signal to the task's program, or to its start command while that runs.
     pub(crate) fn signal(&self, id: &str, signal: i32, scope: Scope) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let ids = match slot.state.process {
             Some(_) => vec![slot.main_id()],
             None => vec![slot.start_id()],
@@ -201,7 +238,11 @@ impl Group {
         let host = self.host.clone();
         self.host.tasks.spawn("signal", async move {
             for id in ids {
-                let call = Call::Signal(Signal { id: id.clone(), signal, scope });
+                let call = Call::Signal(Signal {
+                    id: id.clone(),
+                    signal,
+                    scope,
+                });
                 if let Err(failure) = host.keeper.call(call).await {
                     tracing::debug!(id, signal, %failure, "signal not sent");
                 }
@@ -210,7 +251,9 @@ impl Group {
     }
 
     pub(crate) fn terminate(&mut self, id: &str) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         // What is not started yet is told once it is.
         match (&slot.plan.stop, slot.state.process) {
             (Some(stop), Some(_)) => {
@@ -239,7 +282,11 @@ impl Group {
     pub(crate) fn command(&self, id: &str, argv: Vec<String>, name: &str) -> Option<Command> {
         let slot = self.slots.get(id)?;
         Some(Command {
-            id: format!("{}/{name}-{}", slot.main_id(), uuid::Uuid::new_v4().simple()),
+            id: format!(
+                "{}/{name}-{}",
+                slot.main_id(),
+                uuid::Uuid::new_v4().simple()
+            ),
             plan: slot.plan.clone(),
             account: slot.account.clone(),
             argv,
@@ -253,21 +300,35 @@ impl Group {
     }
 
     fn restart_command(&mut self, id: &str) {
-        let Some(later) = self.step_later(id) else { return };
-        let argv = self.slots.get(id).and_then(|slot| slot.plan.restart.clone());
-        let Some(command) = argv.and_then(|argv| self.command(id, argv, "restart")) else { return };
+        let Some(later) = self.step_later(id) else {
+            return;
+        };
+        let argv = self
+            .slots
+            .get(id)
+            .and_then(|slot| slot.plan.restart.clone());
+        let Some(command) = argv.and_then(|argv| self.command(id, argv, "restart")) else {
+            return;
+        };
         let host = self.host.clone();
         self.host.tasks.spawn("restart command", async move {
             let output = commands::run(&host, command).await;
-            later.send(Event::RestartCommandEnded(output.success())).await;
+            later
+                .send(Event::RestartCommandEnded(output.success()))
+                .await;
         });
     }
 
     fn kill_all(&mut self, id: &str) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         // With a grace of zero there is no patience for a command either.
         let patient = !slot.kill_tried
-            && slot.state.stop.is_some_and(|stop| stop.deadline > crate::host::boot_millis());
+            && slot
+                .state
+                .stop
+                .is_some_and(|stop| stop.deadline > crate::host::boot_millis());
         slot.kill_tried = true;
         if patient
             && let Some(argv) = slot.plan.kill.clone()
@@ -283,7 +344,9 @@ impl Group {
             });
             return;
         }
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         if let Err(error) = slot.cgroup.kill_all() {
             tracing::warn!(task = id, %error, "the group was not killed");
         }
@@ -295,8 +358,12 @@ impl Group {
     }
 
     pub(crate) fn clean_up(&mut self, id: &str) {
-        let Some(later) = self.step_later(id) else { return };
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(later) = self.step_later(id) else {
+            return;
+        };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let (group, guard) = (slot.cgroup.clone(), slot.preparing.clone());
         let (main_id, start_id, host) = (slot.main_id(), slot.start_id(), self.host.clone());
         slot.cancel.cancel();
@@ -311,7 +378,11 @@ impl Group {
             if group.directories().is_empty() {
                 for id in [&main_id, &start_id] {
                     let (signal, scope) = (nix::libc::SIGKILL, Scope::Session);
-                    let call = Call::Signal(Signal { id: id.clone(), signal, scope });
+                    let call = Call::Signal(Signal {
+                        id: id.clone(),
+                        signal,
+                        scope,
+                    });
                     drop(host.keeper.call(call).await);
                 }
             }
@@ -328,7 +399,11 @@ impl Group {
             }
             drop(preparing);
             later.send(Event::Cleaned).await;
-            let ids = if start_id == main_id { vec![main_id] } else { vec![main_id, start_id] };
+            let ids = if start_id == main_id {
+                vec![main_id]
+            } else {
+                vec![main_id, start_id]
+            };
             forget(&host, ids).await;
             for _ in 0..20 {
                 if group.remove().is_ok() {
@@ -342,7 +417,9 @@ impl Group {
     /// Has the keeper drop records of what is over and reported.
     pub(crate) fn forget(&self, ids: Vec<String>) {
         let host = self.host.clone();
-        self.host.tasks.spawn("forget", async move { forget(&host, ids).await });
+        self.host
+            .tasks
+            .spawn("forget", async move { forget(&host, ids).await });
     }
 }
 
@@ -370,11 +447,18 @@ impl Later {
 }
 
 fn procs(slot: &Slot) -> Vec<String> {
-    slot.cgroup.procs_files().iter().map(|file| file.display().to_string()).collect()
+    slot.cgroup
+        .procs_files()
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect()
 }
 
-fn process(task: &Task) -> Process {
-    Process { pid: task.pid, start_time: task.start_time }
+fn identity(task: &Task) -> Process {
+    Process {
+        pid: task.pid,
+        start_time: task.start_time,
+    }
 }
 
 /// The account of a task; looked up when the daemon was restarted since it was prepared.

@@ -72,16 +72,17 @@ impl Environment {
         let id = |name: &'static str| match get(name) {
             Some(value) if value.len() > 255 => Err(refuse(name, "longer than 255 characters")),
             Some(value) if value == "." || value == ".." => Err(refuse(name, "not an id")),
-            Some(value) if value.contains(['/', '\\']) || value.contains(char::is_control) => {
-                Err(refuse(name, "an id has no slashes and no control characters"))
-            }
+            Some(value) if value.contains(['/', '\\']) || value.contains(char::is_control) => Err(
+                refuse(name, "an id has no slashes and no control characters"),
+            ),
             Some(value) => Ok(value.clone()),
             None => Err(refuse(name, "must be set")),
         };
         let duration = |name: &'static str, default: Duration| match get(name) {
             None => Ok(default),
-            Some(value) => bcs_mesos::duration::parse(value)
-                .map_err(|error| refuse(name, &error.to_string())),
+            Some(value) => {
+                bcs_mesos::duration::parse(value).map_err(|error| refuse(name, &error.to_string()))
+            }
         };
         let sandbox = get("MESOS_SANDBOX").or_else(|| get("MESOS_DIRECTORY"));
         let sandbox = sandbox.ok_or_else(|| refuse("MESOS_SANDBOX", "must be set"))?;
@@ -100,8 +101,13 @@ impl Environment {
         let agent = agent
             .parse()
             .map_err(|error| refuse("MESOS_AGENT_ENDPOINT", &format!("{agent:?}: {error}")))?;
-        let bare = address.rsplit_once("://").map_or(address.as_str(), |(_, rest)| rest);
-        let host = bare.rsplit_once(':').map_or(bare, |(host, _)| host).to_owned();
+        let bare = address
+            .rsplit_once("://")
+            .map_or(address.as_str(), |(_, rest)| rest);
+        let host = bare
+            .rsplit_once(':')
+            .map_or(bare, |(host, _)| host)
+            .to_owned();
         let recovery = Duration::from_secs(15 * 60);
         let grace = Duration::ZERO;
         Ok(Self {
@@ -110,13 +116,16 @@ impl Environment {
             agent_id: get("MESOS_SLAVE_ID").cloned().unwrap_or_default(),
             agent,
             sandbox: sandbox.into(),
-            checkpoint: get("MESOS_CHECKPOINT").is_some_and(|value| value == "1" || value == "true"),
+            checkpoint: get("MESOS_CHECKPOINT")
+                .is_some_and(|value| value == "1" || value == "true"),
             recovery_timeout: duration("MESOS_RECOVERY_TIMEOUT", recovery)?,
             backoff_max: duration("MESOS_SUBSCRIPTION_BACKOFF_MAX", Duration::from_secs(2))?
                 .clamp(Duration::from_millis(50), Duration::from_secs(60)),
             shutdown_grace: Some(duration("MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD", grace)?)
                 .filter(|grace| !grace.is_zero()),
-            token: get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN").cloned().map(Redacted::new),
+            token: get("MESOS_EXECUTOR_AUTHENTICATION_TOKEN")
+                .cloned()
+                .map(Redacted::new),
             host: get("LIBPROCESS_IP").cloned().unwrap_or(host),
         })
     }
@@ -134,7 +143,10 @@ mod tests {
             ("MESOS_AGENT_ENDPOINT", "10.0.0.7:5051"),
         ];
         let all = base.iter().chain(list);
-        Variables(all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        Variables(
+            all.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
     }
 
     #[test]

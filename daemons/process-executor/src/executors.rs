@@ -44,7 +44,10 @@ pub struct Executors {
 impl Executors {
     /// None yet.
     pub fn new(host: Arc<Host>) -> Arc<Self> {
-        Arc::new(Self { host, entries: Mutex::default() })
+        Arc::new(Self {
+            host,
+            entries: Mutex::default(),
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entry>> {
@@ -78,9 +81,10 @@ impl Executors {
         if self.lock().len() >= MAX_EXECUTORS {
             return Err(StartError::Full);
         }
-        self.host
-            .records
-            .append(Record::Executor { executor: id, environment: variables })?;
+        self.host.records.append(Record::Executor {
+            executor: id,
+            environment: variables,
+        })?;
         let group = Group::new(self.host.clone(), environment, false)?;
         self.serve(group);
         Ok(())
@@ -139,17 +143,31 @@ impl Executors {
 /// Drops what the keeper still knows of commands and tasks that no record names.
 pub async fn sweep(host: &Host, list: &BTreeMap<String, Task>, known: &[String]) {
     for task in list.values() {
-        let owner = task.id.rsplit_once('@').map_or(task.id.as_str(), |(owner, _)| owner);
+        let owner = task
+            .id
+            .rsplit_once('@')
+            .map_or(task.id.as_str(), |(owner, _)| owner);
         let command = task.id.rsplit_once('@').is_some_and(|(_, rest)| {
-            rest.split_once('/').is_some_and(|(_, part)| part != "start")
+            rest.split_once('/')
+                .is_some_and(|(_, part)| part != "start")
         });
         if known.iter().any(|id| id == owner) && !command {
             continue;
         }
         if task.exit.is_some() {
-            drop(host.keeper.call(Call::Forget { id: task.id.clone() }).await);
+            drop(
+                host.keeper
+                    .call(Call::Forget {
+                        id: task.id.clone(),
+                    })
+                    .await,
+            );
         } else if !command {
-            tracing::warn!(task = task.id, pid = task.pid, "a program runs that no record names");
+            tracing::warn!(
+                task = task.id,
+                pid = task.pid,
+                "a program runs that no record names"
+            );
         }
     }
 }

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use bcs_kit::Redacted;
 use bcs_model::message::{BcsMessage, MessageType, SecretKind};
 
-use crate::plan::{PlanError, Places};
+use crate::plan::{Places, PlanError};
 use crate::users::{Account, UserError, owner};
 
 /// Where remote content comes from.
@@ -106,7 +106,11 @@ impl FileItem {
             if path.is_absolute() && !dots && path.file_name().is_some() {
                 return Ok(path);
             }
-            Err(refuse("file path", to, "must be an absolute path of a file, without '..'"))
+            Err(refuse(
+                "file path",
+                to,
+                "must be an absolute path of a file, without '..'",
+            ))
         };
         let inline = |to: &str, text: &str| {
             base64::engine::general_purpose::STANDARD
@@ -117,7 +121,9 @@ impl FileItem {
         let mode = |right: &str| if right.contains('w') { 0o644 } else { 0o444 };
         Ok(Some(match message.kind {
             MessageType::LocalFile => {
-                let Some(file) = &message.local else { return Ok(None) };
+                let Some(file) = &message.local else {
+                    return Ok(None);
+                };
                 Self {
                     to: path(&file.to)?,
                     variable: None,
@@ -127,7 +133,9 @@ impl FileItem {
                 }
             }
             MessageType::Remote => {
-                let Some(file) = &message.remote else { return Ok(None) };
+                let Some(file) = &message.remote else {
+                    return Ok(None);
+                };
                 Self {
                     to: path(&file.to)?,
                     variable: None,
@@ -159,11 +167,16 @@ impl FileItem {
     /// # Errors
     /// When the file system refuses or the owner does not exist.
     pub fn write(&self, content: &[u8], account: &Account) -> Result<(), FileError> {
-        let at = |source| FileError::Io { path: self.to.clone(), source };
+        let at = |source| FileError::Io {
+            path: self.to.clone(),
+            source,
+        };
         let (uid, gid) = match self.owner.as_str() {
             "" => (account.uid, account.gid),
-            text => owner(text)
-                .map_err(|source| FileError::Owner { path: self.to.clone(), source })?,
+            text => owner(text).map_err(|source| FileError::Owner {
+                path: self.to.clone(),
+                source,
+            })?,
         };
         let parent = self.to.parent().unwrap_or(Path::new("/"));
         make_dirs(parent, account.uid, account.gid).map_err(at)?;
@@ -244,7 +257,9 @@ mod tests {
                 }),
                 ..BcsMessage::default()
             };
-            let item = FileItem::from_message(&message, &places()).unwrap().unwrap();
+            let item = FileItem::from_message(&message, &places())
+                .unwrap()
+                .unwrap();
             assert!(!format!("{item:?}").contains("hello"));
             item.write(b"hello", &account()).unwrap();
             let data = fs::metadata(&to).unwrap();
@@ -263,7 +278,10 @@ mod tests {
         };
         let item = FileItem::from_message(&secret, &places()).unwrap().unwrap();
         item.write(b"secret", &account()).unwrap();
-        assert_eq!(fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o400);
+        assert_eq!(
+            fs::metadata(&to).unwrap().permissions().mode() & 0o777,
+            0o400
+        );
     }
 
     #[test]

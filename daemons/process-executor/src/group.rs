@@ -140,7 +140,6 @@ pub struct Slot {
     pub(crate) probe_at: Option<Instant>,
     pub(crate) refresh_at: Instant,
     pub(crate) exit_time: Option<i64>,
-    pub(crate) commands: u32,
     /// A restart that the scheduler asked for and waits for.
     pub(crate) restarting: Option<Box<BcsMessage>>,
 }
@@ -252,19 +251,23 @@ impl Group {
     }
 
     /// Takes over what an earlier daemon recorded. The keeper's list says what became of it.
-    pub fn restore(
-        &mut self,
-        saved: Saved,
-        list: &BTreeMap<String, bcs_keeper::protocol::Task>,
-    ) {
+    pub fn restore(&mut self, saved: Saved, list: &BTreeMap<String, bcs_keeper::protocol::Task>) {
         for status in saved.updates {
-            if let Some(task) =
-                saved.tasks.iter().find(|task| task.info.task_id == status.task_id)
+            if let Some(task) = saved
+                .tasks
+                .iter()
+                .find(|task| task.info.task_id == status.task_id)
                 && report::terminal(status.state)
             {
-                tracing::debug!(task = task.info.task_id.value, "its end was reported already");
+                tracing::debug!(
+                    task = task.info.task_id.value,
+                    "its end was reported already"
+                );
             }
-            self.queue.push_back(Queued { status, posted: false });
+            self.queue.push_back(Queued {
+                status,
+                posted: false,
+            });
         }
         for task in saved.tasks {
             let id = task.info.task_id.value.clone();
@@ -296,7 +299,10 @@ impl Group {
             state,
             info: None,
             account: None,
-            health: Health { healthy: true, ..Health::default() },
+            health: Health {
+                healthy: true,
+                ..Health::default()
+            },
             warnings: Vec::new(),
             complaint: None,
             disk_complaint: None,
@@ -308,7 +314,6 @@ impl Group {
             probe_at: None,
             refresh_at: self.next_refresh(),
             exit_time: None,
-            commands: 0,
             restarting: None,
         };
         self.slots.insert(info.task_id.value.clone(), slot);
@@ -360,7 +365,10 @@ impl Group {
         let boot = boot_millis();
         let far = now + Duration::from_secs(3600);
         let slots = self.slots.values().flat_map(|slot| {
-            let stop = slot.state.stop.filter(|_| slot.state.phase != Phase::Stopped);
+            let stop = slot
+                .state
+                .stop
+                .filter(|_| slot.state.phase != Phase::Stopped);
             let deadline =
                 stop.map(|stop| now + Duration::from_millis(stop.deadline.saturating_sub(boot)));
             let refresh = (slot.state.phase == Phase::Running).then_some(slot.refresh_at);
@@ -374,7 +382,9 @@ impl Group {
     }
 
     fn recovery_deadline(&self) -> Option<Instant> {
-        let since = self.lost_since.filter(|_| self.single && !self.ordered_down)?;
+        let since = self
+            .lost_since
+            .filter(|_| self.single && !self.ordered_down)?;
         let patience = match self.environment.checkpoint {
             true => self.environment.recovery_timeout,
             false => Duration::ZERO,
@@ -399,18 +409,27 @@ impl Group {
         }
         let boot = boot_millis();
         for id in self.ids() {
-            let Some(slot) = self.slots.get_mut(&id) else { continue };
+            let Some(slot) = self.slots.get_mut(&id) else {
+                continue;
+            };
             if slot.probe_at.is_some_and(|at| at <= now) {
                 slot.probe_at = None;
                 self.probe(&id);
             }
-            let Some(slot) = self.slots.get_mut(&id) else { continue };
+            let Some(slot) = self.slots.get_mut(&id) else {
+                continue;
+            };
             if slot.state.phase == Phase::Running && slot.refresh_at <= now {
                 self.refresh(&id);
                 self.measure_disk(&id);
             }
-            let Some(slot) = self.slots.get_mut(&id) else { continue };
-            let stop = slot.state.stop.filter(|_| slot.state.phase != Phase::Stopped);
+            let Some(slot) = self.slots.get_mut(&id) else {
+                continue;
+            };
+            let stop = slot
+                .state
+                .stop
+                .filter(|_| slot.state.phase != Phase::Stopped);
             if stop.is_some_and(|stop| stop.deadline <= boot) {
                 self.apply(&id, step::Event::Deadline);
             }
@@ -427,7 +446,11 @@ impl Group {
             Incoming::LinkLost(lost) => self.link_lost(&lost),
             Incoming::Posted { uuid, sent } => self.posted(&uuid, sent),
             Incoming::Step { task, run, event } => {
-                if self.slots.get(&task).is_some_and(|slot| slot.state.run == run) {
+                if self
+                    .slots
+                    .get(&task)
+                    .is_some_and(|slot| slot.state.run == run)
+                {
                     self.apply(&task, event);
                 }
             }
@@ -460,7 +483,9 @@ impl Group {
     }
 
     fn agent_event(&mut self, event: Event) {
-        let kind = event.r#type.and_then(|kind| event::Type::try_from(kind).ok());
+        let kind = event
+            .r#type
+            .and_then(|kind| event::Type::try_from(kind).ok());
         match kind {
             Some(event::Type::Subscribed) => {
                 if let Some(subscribed) = event.subscribed {
@@ -482,7 +507,13 @@ impl Group {
                     return;
                 };
                 let grace = grace_of(kill.kill_policy.as_ref()).unwrap_or(slot.plan.grace);
-                self.apply(&id, step::Event::Kill { grace, reason: "killed as ordered".into() });
+                self.apply(
+                    &id,
+                    step::Event::Kill {
+                        grace,
+                        reason: "killed as ordered".into(),
+                    },
+                );
             }
             Some(event::Type::Shutdown) => self.shut_down("executor shut down as ordered"),
             Some(event::Type::Acknowledged) => {
@@ -494,7 +525,11 @@ impl Group {
             }
             Some(event::Type::Error) => {
                 let message = event.error.unwrap_or_default().message;
-                tracing::warn!(executor = self.environment.executor_id, message, "agent error");
+                tracing::warn!(
+                    executor = self.environment.executor_id,
+                    message,
+                    "agent error"
+                );
             }
             Some(event::Type::Heartbeat | event::Type::Unknown) | None => {}
         }
@@ -509,7 +544,10 @@ impl Group {
         if !agent.hostname.is_empty() {
             self.hostname.clone_from(&agent.hostname);
         }
-        let inner = agent.attributes.iter().find(|attribute| attribute.name == "InnerIP");
+        let inner = agent
+            .attributes
+            .iter()
+            .find(|attribute| attribute.name == "InnerIP");
         if let Some(text) = inner.and_then(|attribute| attribute.text.as_ref()) {
             self.address.clone_from(&text.value);
             for slot in self.slots.values_mut() {
@@ -528,8 +566,10 @@ impl Group {
                 continue; // The agent repeats a launch that it could not see arrive.
             }
             let executor = self.environment.executor_id.clone();
-            let recorded =
-                self.host.records.append(Record::Task { executor, info: Box::new(info.clone()) });
+            let recorded = self.host.records.append(Record::Task {
+                executor,
+                info: Box::new(info.clone()),
+            });
             if let Err(error) = self.add(&info, State::default()) {
                 self.refuse(&info, Outcome::Error, error.to_string());
                 continue;
@@ -553,7 +593,10 @@ impl Group {
     fn refuse(&mut self, info: &TaskInfo, outcome: Outcome, message: String) {
         let id = info.task_id.value.clone();
         if !self.slots.contains_key(&id) {
-            let mut bare = TaskInfo { task_id: info.task_id.clone(), ..TaskInfo::default() };
+            let mut bare = TaskInfo {
+                task_id: info.task_id.clone(),
+                ..TaskInfo::default()
+            };
             bare.name.clone_from(&info.name);
             bare.command = Some(bcs_mesos::CommandInfo {
                 shell: Some(false),
@@ -578,19 +621,32 @@ impl Group {
         self.ordered_down = true;
         let limit = self.environment.shutdown_grace;
         for id in self.ids() {
-            let Some(slot) = self.slots.get(&id) else { continue };
+            let Some(slot) = self.slots.get(&id) else {
+                continue;
+            };
             // The agent kills what is left when its own grace is over: be done a little earlier.
             let limit = limit.map_or(u64::MAX, |limit| {
-                u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).saturating_mul(4) / 5
+                u64::try_from(limit.as_millis())
+                    .unwrap_or(u64::MAX)
+                    .saturating_mul(4)
+                    / 5
             });
             let grace = slot.plan.grace.min(limit);
-            self.apply(&id, step::Event::Kill { grace, reason: reason.to_owned() });
+            self.apply(
+                &id,
+                step::Event::Kill {
+                    grace,
+                    reason: reason.to_owned(),
+                },
+            );
         }
     }
 
     /// Feeds the state machine and carries out what it orders.
     pub(crate) fn apply(&mut self, id: &str, event: step::Event) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         let before = slot.state.phase;
         let (mut state, effects) =
             step::step(slot.state.clone(), event, boot_millis(), slot.plan.facts);
@@ -623,7 +679,9 @@ impl Group {
     /// A group stands and falls together: when one task fails, the others are stopped.
     fn others_follow(&mut self, failed: &str) {
         for id in self.ids().into_iter().filter(|id| id != failed) {
-            let Some(slot) = self.slots.get(&id) else { continue };
+            let Some(slot) = self.slots.get(&id) else {
+                continue;
+            };
             if slot.state.phase != Phase::Stopped {
                 let grace = slot.plan.grace;
                 let reason = format!("stopped because task {failed} of its group failed");
@@ -633,9 +691,13 @@ impl Group {
     }
 
     pub(crate) fn keeper_exit(&mut self, id: &str, exit: &KeeperExit) {
-        let Some((task, rest)) = id.rsplit_once('@') else { return };
+        let Some((task, rest)) = id.rsplit_once('@') else {
+            return;
+        };
         let (run, part) = rest.split_once('/').unwrap_or((rest, ""));
-        let Some(slot) = self.slots.get_mut(task) else { return };
+        let Some(slot) = self.slots.get_mut(task) else {
+            return;
+        };
         if run.parse() != Ok(slot.state.run) {
             return;
         }
@@ -662,18 +724,26 @@ impl Group {
             return;
         }
         self.link = LinkState::Connecting;
-        let unacknowledged_tasks =
-            self.slots.values().filter_map(|slot| slot.info.as_deref().cloned()).collect();
+        let unacknowledged_tasks = self
+            .slots
+            .values()
+            .filter_map(|slot| slot.info.as_deref().cloned())
+            .collect();
         let unacknowledged_updates = self
             .queue
             .iter()
-            .map(|queued| call::Update { status: queued.status.clone() })
+            .map(|queued| call::Update {
+                status: queued.status.clone(),
+            })
             .collect();
         for queued in &mut self.queue {
             // They travel with SUBSCRIBE; those made later are sent on their own.
             queued.posted = true;
         }
-        let subscribe = call::Subscribe { unacknowledged_tasks, unacknowledged_updates };
+        let subscribe = call::Subscribe {
+            unacknowledged_tasks,
+            unacknowledged_updates,
+        };
         let follow = self.line.clone().follow(
             subscribe,
             delay,
@@ -695,7 +765,10 @@ impl Group {
             self.host.metrics.reconnects.inc();
         }
         let idle = self.slots.values().all(|slot| slot.state.reported);
-        if lost.unknown && idle && (self.backoff.attempt() > 5 || !self.queue.is_empty() && self.backoff.attempt() > 2) {
+        if lost.unknown
+            && idle
+            && (self.backoff.attempt() > 5 || !self.queue.is_empty() && self.backoff.attempt() > 2)
+        {
             // Nothing of it is left here and nobody there wants to hear about it.
             self.over = true;
             return;
@@ -705,10 +778,15 @@ impl Group {
 
     /// Reports a state: recorded first, then queued, then sent.
     pub(crate) fn report(&mut self, id: &str, state: TaskState) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let status = report::status(slot, state, &self.environment, &self.hostname);
         let executor = self.environment.executor_id.clone();
-        let record = Record::Update { executor, status: Box::new(status.clone()) };
+        let record = Record::Update {
+            executor,
+            status: Box::new(status.clone()),
+        };
         if let Err(error) = self.host.records.append(record) {
             // Better told than lost: a daemon that dies now makes the report anew from the state.
             tracing::warn!(task = id, %error, "a report is not recorded");
@@ -724,7 +802,10 @@ impl Group {
         {
             self.record_ack(id, &old.status.uuid.unwrap_or_default());
         }
-        self.queue.push_back(Queued { status, posted: false });
+        self.queue.push_back(Queued {
+            status,
+            posted: false,
+        });
         self.pump();
     }
 
@@ -733,7 +814,9 @@ impl Group {
         if self.posting || self.link != LinkState::Up || self.retry_at.is_some() {
             return;
         }
-        let Some(next) = self.queue.iter().find(|queued| !queued.posted) else { return };
+        let Some(next) = self.queue.iter().find(|queued| !queued.posted) else {
+            return;
+        };
         self.posting = true;
         let status = next.status.clone();
         let uuid = status.uuid.clone().unwrap_or_default();
@@ -772,7 +855,8 @@ impl Group {
     }
 
     fn acknowledged(&mut self, id: &str, uuid: &bytes::Bytes) {
-        self.queue.retain(|queued| queued.status.uuid.as_ref() != Some(uuid));
+        self.queue
+            .retain(|queued| queued.status.uuid.as_ref() != Some(uuid));
         if let Some(slot) = self.slots.get_mut(id) {
             slot.info = None;
         }
@@ -782,7 +866,11 @@ impl Group {
 
     fn record_ack(&self, id: &str, uuid: &bytes::Bytes) {
         let executor = self.environment.executor_id.clone();
-        let record = Record::Ack { executor, task: id.to_owned(), uuid: hex::encode(uuid) };
+        let record = Record::Ack {
+            executor,
+            task: id.to_owned(),
+            uuid: hex::encode(uuid),
+        };
         if let Err(error) = self.host.records.append(record) {
             // The report will be sent once more after a restart; the agent knows it by its id.
             tracing::debug!(%error, "an acknowledgement is not recorded");
@@ -792,7 +880,9 @@ impl Group {
     /// Repeats an unchanged state, cheaply and unreliably.
     pub(crate) fn refresh(&mut self, id: &str) {
         let next = self.next_refresh();
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         slot.refresh_at = next;
         let data = report::refresh(slot, &self.hostname);
         self.send_message(data);

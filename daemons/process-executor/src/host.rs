@@ -84,7 +84,16 @@ impl Host {
             .tls_danger_accept_invalid_certs(true)
             .connect_timeout(Duration::from_secs(20))
             .build()?;
-        let Parts { settings, keeper, records, packages, logs, tasks, shutdown, metrics } = parts;
+        let Parts {
+            settings,
+            keeper,
+            records,
+            packages,
+            logs,
+            tasks,
+            shutdown,
+            metrics,
+        } = parts;
         Ok(Self {
             settings,
             keeper,

@@ -75,9 +75,22 @@ pub fn line(program: PathBuf, dir: PathBuf, ready: Ready) -> (Keeper, Link) {
     let (asks, receiver) = mpsc::channel(QUEUE);
     let (listed, list) = watch::channel(None);
     let routes = Arc::<Mutex<HashMap<String, Route>>>::default();
-    let keeper = Keeper { asks, routes: routes.clone(), listed: list };
+    let keeper = Keeper {
+        asks,
+        routes: routes.clone(),
+        listed: list,
+    };
     let pending = BTreeMap::new();
-    let link = Link { asks: receiver, routes, listed, program, dir, ready, pending, seq: 0 };
+    let link = Link {
+        asks: receiver,
+        routes,
+        listed,
+        program,
+        dir,
+        ready,
+        pending,
+        seq: 0,
+    };
     (keeper, link)
 }
 
@@ -92,7 +105,10 @@ impl Keeper {
     /// What the keeper refused.
     pub async fn call(&self, call: Call) -> Result<Reply, Failure> {
         let (answer, result) = oneshot::channel();
-        self.asks.send(Ask { call, answer }).await.map_err(|_| gone())?;
+        self.asks
+            .send(Ask { call, answer })
+            .await
+            .map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
     }
 
@@ -115,7 +131,14 @@ impl Keeper {
     /// # Errors
     /// When it is gone.
     pub async fn adopt(&self, id: String, pid: i32, start_time: u64) -> Result<Task, Failure> {
-        match self.call(Call::Adopt(Adopt { id, pid, start_time })).await? {
+        match self
+            .call(Call::Adopt(Adopt {
+                id,
+                pid,
+                start_time,
+            }))
+            .await?
+        {
             Reply::Task { task, .. } => Ok(task),
             _ => Err(Failure::new("system", "the keeper answered something else")),
         }
@@ -246,23 +269,32 @@ impl Link {
             let line = tokio::time::timeout(limit, read).await.map_err(timed)??;
             buffer = Vec::new();
             match line.reply {
-                Some(Reply::Version { protocol, version, .. }) if protocol != PROTOCOL => {
-                    let text = format!("keeper {version} speaks protocol {protocol}, not {PROTOCOL}");
+                Some(Reply::Version {
+                    protocol, version, ..
+                }) if protocol != PROTOCOL => {
+                    let text =
+                        format!("keeper {version} speaks protocol {protocol}, not {PROTOCOL}");
                     return Err(std::io::Error::other(text));
                 }
                 Some(Reply::Tasks(tasks)) => break tasks,
                 _ => early.extend(line.event),
             }
         };
-        let tasks: BTreeMap<String, Task> =
-            tasks.into_iter().map(|task| (task.id.clone(), task)).collect();
+        let tasks: BTreeMap<String, Task> = tasks
+            .into_iter()
+            .map(|task| (task.id.clone(), task))
+            .collect();
         if self.listed.borrow().is_none() {
             self.listed.send_replace(Some(Arc::new(tasks)));
             return Ok(());
         }
         let waiting: Vec<String> = {
             let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-            routes.iter().filter(|(_, route)| route.known).map(|(id, _)| id.clone()).collect()
+            routes
+                .iter()
+                .filter(|(_, route)| route.known)
+                .map(|(id, _)| id.clone())
+                .collect()
         };
         for id in waiting {
             let exit = match tasks.get(&id) {
@@ -289,24 +321,38 @@ impl Link {
         let confirms = match &ask.call {
             Call::Spawn(spawn) => Some(spawn.id.clone()),
             Call::Adopt(adopt) => Some(adopt.id.clone()),
-            Call::Signal(_) | Call::List | Call::Forget { .. } | Call::Subscribe | Call::Version => {
-                None
-            }
+            Call::Signal(_)
+            | Call::List
+            | Call::Forget { .. }
+            | Call::Subscribe
+            | Call::Version => None,
         };
         let line = encode(self.seq, ask.call);
-        let pending = Pending { line: line.clone(), confirms, answer: ask.answer };
+        let pending = Pending {
+            line: line.clone(),
+            confirms,
+            answer: ask.answer,
+        };
         self.pending.insert(self.seq, pending);
         line
     }
 
     async fn dispatch(&mut self, line: Line, writer: &mut OwnedWriteHalf) -> std::io::Result<()> {
-        if let Some(Task { id, exit: Some(exit), .. }) = line.event
+        if let Some(Task {
+            id,
+            exit: Some(exit),
+            ..
+        }) = line.event
             && !self.exited(id.clone(), exit).await
         {
             writer.write_all(&encode(0, Call::Forget { id })).await?;
         }
-        let (Some(seq), Some(reply)) = (line.seq, line.reply) else { return Ok(()) };
-        let Some(pending) = self.pending.remove(&seq) else { return Ok(()) };
+        let (Some(seq), Some(reply)) = (line.seq, line.reply) else {
+            return Ok(());
+        };
+        let Some(pending) = self.pending.remove(&seq) else {
+            return Ok(());
+        };
         let mut ended = None;
         if let (Some(id), Reply::Task { task, .. }) = (pending.confirms, &reply) {
             let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
@@ -334,11 +380,17 @@ impl Link {
             let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
             match routes.remove(&id) {
                 None => return false,
-                Some(Route { sink: Sink::Once(sink), .. }) => {
+                Some(Route {
+                    sink: Sink::Once(sink),
+                    ..
+                }) => {
                     drop(sink.send(exit));
                     return true;
                 }
-                Some(Route { sink: Sink::Inbox(inbox), .. }) => inbox,
+                Some(Route {
+                    sink: Sink::Inbox(inbox),
+                    ..
+                }) => inbox,
             }
         };
         // An executor empties its inbox all the time; waiting here is short and loses nothing.

@@ -32,7 +32,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use bcs_httpd::{ClientAuth, Limits, Listener, ServerTls};
+use bcs_httpd::{ClientAuth, Limits, Listener};
 use bcs_kit::files::private_folder;
 use bcs_kit::lock::DirectoryLock;
 use bcs_kit::{Context, RunError};
@@ -55,18 +55,29 @@ pub async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
     let listener = Listener::bind(&settings.listen).await?;
     let tls = match &settings.tls {
         Some(files) => Some(
-            ServerTls::new(files, ClientAuth::Required)
+            files
+                .server(ClientAuth::Required)
                 .map_err(|error| RunError::failed("tls", error))?,
         ),
         None => None,
     };
     let (host, saved, _lock) = open(settings, &context, "tasks")?;
-    let Some(list) = context.shutdown.run_until(host.keeper.first_list()).await.flatten() else {
+    let Some(list) = context
+        .shutdown
+        .run_until(host.keeper.first_list())
+        .await
+        .flatten()
+    else {
         return Ok(());
     };
     let known: Vec<String> = saved
         .values()
-        .flat_map(|saved| saved.tasks.iter().map(|task| task.info.task_id.value.clone()))
+        .flat_map(|saved| {
+            saved
+                .tasks
+                .iter()
+                .map(|task| task.info.task_id.value.clone())
+        })
         .collect();
     let executors = Executors::new(host.clone());
     executors.restore(saved, &list);
@@ -74,7 +85,14 @@ pub async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
     drop(list);
     let router = api::router(executors).merge(bcs_httpd::ops_router(&context));
     context.ready.set();
-    bcs_httpd::serve(listener, router, tls, Limits::default(), context.shutdown.clone()).await;
+    bcs_httpd::serve(
+        listener,
+        router,
+        tls,
+        Limits::default(),
+        context.shutdown.clone(),
+    )
+    .await;
     Ok(())
 }
 
@@ -94,7 +112,12 @@ pub async fn run_single(
     let id = environment.executor_id.clone();
     // Its own records: several such executors share the data directory, the keeper and the cache.
     let (host, mut saved, _lock) = open(settings, &context, &format!("single/{id}"))?;
-    let Some(list) = context.shutdown.run_until(host.keeper.first_list()).await.flatten() else {
+    let Some(list) = context
+        .shutdown
+        .run_until(host.keeper.first_list())
+        .await
+        .flatten()
+    else {
         return Ok(());
     };
     let mut group = Group::new(host.clone(), environment, true)
@@ -102,7 +125,10 @@ pub async fn run_single(
     match saved.remove(&id) {
         Some(saved) => group.restore(saved, &list),
         None => {
-            let record = Record::Executor { executor: id, environment: variables };
+            let record = Record::Executor {
+                executor: id,
+                environment: variables,
+            };
             host.records
                 .append(record)
                 .map_err(|error| RunError::state(&host.settings.data_dir, error))?;
@@ -132,10 +158,13 @@ fn open(settings: Settings, context: &Context, records: &str) -> Result<Opened, 
     let (program, keeper_dir) = (settings.keeper_program(), settings.keeper_dir());
     private_folder(&keeper_dir).map_err(|error| state(&keeper_dir, error))?;
     let (keeper, link) = keeper::line(program, keeper_dir, context.ready.clone());
-    let (logs, watcher) =
-        logs::watcher(settings.log_max_bytes, settings.log_keep, metrics.clone());
-    context.tasks.spawn("keeper line", link.run(context.shutdown.clone()));
-    context.tasks.spawn("logs", watcher.run(context.shutdown.clone()));
+    let (logs, watcher) = logs::watcher(settings.log_max_bytes, settings.log_keep, metrics.clone());
+    context
+        .tasks
+        .spawn("keeper line", link.run(context.shutdown.clone()));
+    context
+        .tasks
+        .spawn("logs", watcher.run(context.shutdown.clone()));
     let host = Host::new(Parts {
         settings,
         keeper,

@@ -55,7 +55,15 @@ pub struct Watcher {
 /// A watcher that rotates files above `limit` bytes and keeps `keep` old ones.
 pub fn watcher(limit: u64, keep: u32, metrics: Metrics) -> (Logs, Watcher) {
     let (sender, orders) = mpsc::channel(QUEUE);
-    (Logs(sender), Watcher { orders, limit, keep, metrics })
+    (
+        Logs(sender),
+        Watcher {
+            orders,
+            limit,
+            keep,
+            metrics,
+        },
+    )
 }
 
 impl Logs {
@@ -147,7 +155,9 @@ impl Watcher {
 }
 
 async fn next(due: &mut DelayQueue<PathBuf>) -> Option<PathBuf> {
-    std::future::poll_fn(|context| due.poll_expired(context)).await.map(|entry| entry.into_inner())
+    std::future::poll_fn(|context| due.poll_expired(context))
+        .await
+        .map(|entry| entry.into_inner())
 }
 
 async fn events(notify: Option<&Notify>) -> Vec<nix::sys::inotify::InotifyEvent> {
@@ -175,7 +185,11 @@ fn numbered(path: &Path, number: u32) -> PathBuf {
 /// When the file system refuses; the log is then as it was, or only longer than wished.
 pub fn rotate(path: &Path, keep: u32) -> io::Result<()> {
     let flags = nix::libc::O_NOFOLLOW;
-    let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(path)?;
     let data = file.metadata()?;
     if !data.is_file() {
         return Ok(());
@@ -202,7 +216,11 @@ pub fn rotate(path: &Path, keep: u32) -> io::Result<()> {
 fn copy_out(file: &File, path: &Path, keep: u32, length: u64) -> io::Result<()> {
     let fresh = numbered(path, 0);
     drop(fs::remove_file(&fresh));
-    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o640).open(&fresh)?;
+    let mut copy = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o640)
+        .open(&fresh)?;
     if let Err(error) = copy_range(file, &mut copy, 0, length) {
         drop(fs::remove_file(&fresh));
         // A full disk is no reason to grow further: the old logs go first.
@@ -246,8 +264,11 @@ mod tests {
         let writer = {
             let path = path.clone();
             std::thread::spawn(move || {
-                let mut file =
-                    OpenOptions::new().append(true).create(true).open(&path).unwrap();
+                let mut file = OpenOptions::new()
+                    .append(true)
+                    .create(true)
+                    .open(&path)
+                    .unwrap();
                 for number in 0..40_000_u64 {
                     writeln!(file, "{number:>15}").unwrap();
                 }
@@ -265,7 +286,11 @@ mod tests {
         if collapses(dir.path()) {
             assert_eq!(got, (0..40_000).collect::<Vec<_>>());
         } else {
-            assert!(got.len() > 30_000, "copy and truncate loses little: {}", got.len());
+            assert!(
+                got.len() > 30_000,
+                "copy and truncate loses little: {}",
+                got.len()
+            );
         }
     }
 
@@ -281,7 +306,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("stderr");
         for round in 0..6_u8 {
-            let mut file = OpenOptions::new().append(true).create(true).open(&path).unwrap();
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(&path)
+                .unwrap();
             file.write_all(&vec![b'0' + round; 9000]).unwrap();
             rotate(&path, 3).unwrap();
         }

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use bcs_keeper::protocol::{Call, Failure, Scope, Signal};
 use bcs_mesos::TaskState;
-use bcs_model::message::{
-    BcsMessage, CommandInspect, CommandResponse, MessageStatus, MessageType,
-};
+use bcs_model::message::{BcsMessage, CommandInspect, CommandResponse, MessageStatus, MessageType};
 
 use crate::commands;
 use crate::files::{Content, FileItem};
@@ -24,7 +22,10 @@ impl Group {
                 return;
             }
         };
-        let resources = message.update_task_resources.iter().flat_map(|update| &update.resources);
+        let resources = message
+            .update_task_resources
+            .iter()
+            .flat_map(|update| &update.resources);
         let named: Vec<String> = match (&message.task_id, &message.request_command_task) {
             (Some(id), _) if !id.value.is_empty() => vec![id.value.clone()],
             (_, Some(request)) if !request.task_id.is_empty() => vec![request.task_id.clone()],
@@ -43,7 +44,9 @@ impl Group {
     }
 
     fn task_message(&mut self, id: &str, message: BcsMessage) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let running = slot.state.phase == Phase::Running;
         let needs_program = matches!(
             message.kind,
@@ -54,7 +57,11 @@ impl Group {
         );
         if needs_program && !running {
             let phase = slot.state.phase;
-            return self.conclude(id, message, Err(format!("the task does not run ({phase:?})")));
+            return self.conclude(
+                id,
+                message,
+                Err(format!("the task does not run ({phase:?})")),
+            );
         }
         match message.kind {
             MessageType::LocalFile | MessageType::Remote | MessageType::Secret => {
@@ -84,13 +91,17 @@ impl Group {
     }
 
     fn write_file(&mut self, id: &str, message: BcsMessage) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let (plan, account) = (slot.plan.clone(), slot.account.clone());
         let (host, cancel) = (self.host.clone(), slot.cancel.clone());
-        self.later(id, message, async move |message| {
+        let copy = message.clone();
+        self.later(id, message, async move {
             let places = Places::new(&host.settings);
-            let item = FileItem::from_message(message, &places).map_err(|error| error.to_string())?;
-            let item = item.ok_or("the message has no file; variables cannot change in a process that runs")?;
+            let item = FileItem::from_message(&copy, &places).map_err(|error| error.to_string())?;
+            let item = item
+                .ok_or("the message has no file; variables cannot change in a process that runs")?;
             let account = crate::effects::account_of(&host, &plan, account).await?;
             let content = match &item.content {
                 Content::Inline(content) => content.expose().clone(),
@@ -98,33 +109,51 @@ impl Group {
                     let (url, user) = (&source.url, &source.user);
                     let password = source.password.expose();
                     let limit = 64 << 20;
-                    let fetch = host.packages.fetch_small(url, user, password, limit, &cancel);
+                    let fetch = host
+                        .packages
+                        .fetch_small(url, user, password, limit, &cancel);
                     fetch.await.map_err(|error| error.to_string())?
                 }
             };
-            let write = move || item.write(&content, &account).map_err(|error| error.to_string());
-            tokio::task::spawn_blocking(write).await.map_err(|error| error.to_string())?
+            let write = move || {
+                item.write(&content, &account)
+                    .map_err(|error| error.to_string())
+            };
+            tokio::task::spawn_blocking(write)
+                .await
+                .map_err(|error| error.to_string())?
         });
     }
 
     fn send_signal(&mut self, id: &str, message: BcsMessage) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let Some(order) = message.sig.clone() else {
             return self.conclude(id, message, Err("the message has no signal".to_owned()));
         };
         let (host, main_id) = (self.host.clone(), slot.main_id());
-        let members = match order.process_name.is_empty() || order.process_name == slot.plan.proc_name
-        {
-            true => None,
-            false => Some(slot.cgroup.processes()),
-        };
-        self.later(id, message, async move |_| {
+        let members =
+            match order.process_name.is_empty() || order.process_name == slot.plan.proc_name {
+                true => None,
+                false => Some(slot.cgroup.processes()),
+            };
+        self.later(id, message, async move {
             let valid = nix::sys::signal::Signal::try_from(order.signal)
                 .map_err(|_| format!("signal {} does not exist", order.signal))?;
             let Some(members) = members else {
                 let scope = Scope::Process;
-                let call = Call::Signal(Signal { id: main_id, signal: order.signal, scope });
-                return host.keeper.call(call).await.map(drop).map_err(|failure: Failure| failure.message);
+                let call = Call::Signal(Signal {
+                    id: main_id,
+                    signal: order.signal,
+                    scope,
+                });
+                return host
+                    .keeper
+                    .call(call)
+                    .await
+                    .map(drop)
+                    .map_err(|failure: Failure| failure.message);
             };
             let named = members.into_iter().filter(|pid| {
                 let comm = std::fs::read_to_string(format!("/proc/{pid}/comm"));
@@ -137,7 +166,11 @@ impl Group {
                 count += 1;
             }
             let name = &order.process_name;
-            if count == 0 { Err(format!("no process {name:?} in the task")) } else { Ok(()) }
+            if count == 0 {
+                Err(format!("no process {name:?} in the task"))
+            } else {
+                Ok(())
+            }
         });
     }
 
@@ -147,7 +180,9 @@ impl Group {
             return self.conclude(id, message, Err("no resources for this task".to_owned()));
         };
         let pids = self.host.settings.task_pids;
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         let plan = Arc::make_mut(&mut slot.plan);
         let before = (plan.limit, plan.request);
         for amounts in [&mut plan.limit, &mut plan.request] {
@@ -158,7 +193,11 @@ impl Group {
                 amounts.mem = wanted.mem;
             }
         }
-        let result = match slot.cgroup.apply(&crate::prepare::limits(plan, pids)).complaint() {
+        let result = match slot
+            .cgroup
+            .apply(&crate::prepare::limits(plan, pids))
+            .complaint()
+        {
             None => Ok(()),
             Some(complaint) => {
                 // Memory cannot shrink below what is in use: what is in force stays as it was.
@@ -172,21 +211,27 @@ impl Group {
     }
 
     fn reload(&mut self, id: &str, message: BcsMessage) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let Some(argv) = slot.plan.reload.clone() else {
             let why = "the process has no reloadCmd".to_owned();
             return self.conclude(id, message, Err(why));
         };
-        let Some(command) = self.command(id, argv, "reload") else { return };
+        let Some(command) = self.command(id, argv, "reload") else {
+            return;
+        };
         let host = self.host.clone();
-        self.later(id, message, async move |_| {
+        self.later(id, message, async move {
             commands::run(&host, command).await.success()
         });
     }
 
     fn request_command(&mut self, id: &str, message: BcsMessage) {
         let request = message.request_command_task.clone().unwrap_or_default();
-        let Some(mut command) = self.command(id, request.cmd.clone(), "command") else { return };
+        let Some(mut command) = self.command(id, request.cmd.clone(), "command") else {
+            return;
+        };
         let pair = |text: &String| {
             let (name, value) = text.split_once('=')?;
             Some((name.to_owned(), value.to_owned()))
@@ -239,20 +284,23 @@ impl Group {
     /// Deals with a message in a future of its own and answers through the inbox.
     fn later<F>(&self, id: &str, mut message: BcsMessage, work: F)
     where
-        F: AsyncFnOnce(&BcsMessage) -> Result<(), String> + Send + 'static,
-        for<'a> F::CallOnceFuture: Send,
+        F: Future<Output = Result<(), String>> + Send + 'static,
     {
         let (sender, task) = (self.sender.clone(), id.to_owned());
-        let copy = message.clone();
         self.host.tasks.spawn("scheduler message", async move {
-            let result = work(&copy).await;
+            let result = work.await;
             finish(&mut message, result);
             let message = Box::new(message);
             drop(sender.send(Incoming::Answer { task, message }).await);
         });
     }
 
-    pub(crate) fn conclude(&mut self, id: &str, mut message: BcsMessage, result: Result<(), String>) {
+    pub(crate) fn conclude(
+        &mut self,
+        id: &str,
+        mut message: BcsMessage,
+        result: Result<(), String>,
+    ) {
         finish(&mut message, result);
         self.answer(id, message);
     }
@@ -263,7 +311,9 @@ impl Group {
             self.send_message(serde_json::to_vec(&message).unwrap_or_default());
             return;
         }
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         tracing::info!(task = id, kind = ?message.kind, status = ?message.status, why = message.message, "message");
         slot.answer = Some(message);
         if slot.state.phase == Phase::Running {
@@ -276,12 +326,16 @@ impl Group {
 
     /// A restart that was asked for has come to an end, one way or the other.
     pub(crate) fn settle_restart(&mut self, id: &str, before: Phase) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(slot) = self.slots.get_mut(id) else {
+            return;
+        };
         let (phase, text) = (slot.state.phase, slot.state.message.clone());
         if before == phase || !matches!(phase, Phase::Running | Phase::Stopped) {
             return;
         }
-        let Some(mut message) = slot.restarting.take() else { return };
+        let Some(mut message) = slot.restarting.take() else {
+            return;
+        };
         let result = match phase == Phase::Running && text.is_empty() {
             true => Ok(()),
             false if phase == Phase::Running => Err(text),
@@ -319,4 +373,3 @@ fn read(data: &[u8]) -> Result<BcsMessage, String> {
         serde_json::from_slice(&inner).map_err(|error| error.to_string())
     })
 }
-

@@ -33,14 +33,34 @@ impl Metrics {
     /// Registers everything.
     pub fn register(&self, registry: &Registry) {
         let role = "process-executor";
-        registry.register(role, "executors", "executors served now", self.executors.clone());
+        registry.register(
+            role,
+            "executors",
+            "executors served now",
+            self.executors.clone(),
+        );
         registry.register(role, "starts", "programs started", self.starts.clone());
         registry.register(role, "ends", "tasks ended", self.ends.clone());
-        registry.register(role, "updates", "reports accepted by agents", self.updates.clone());
-        registry.register(role, "reconnects", "agent streams restored", self.reconnects.clone());
+        registry.register(
+            role,
+            "updates",
+            "reports accepted by agents",
+            self.updates.clone(),
+        );
+        registry.register(
+            role,
+            "reconnects",
+            "agent streams restored",
+            self.reconnects.clone(),
+        );
         let help = "package bytes downloaded";
         registry.register(role, "downloaded_bytes", help, self.downloaded.clone());
-        registry.register(role, "log_rotations", "log files rotated", self.rotations.clone());
+        registry.register(
+            role,
+            "log_rotations",
+            "log files rotated",
+            self.rotations.clone(),
+        );
         let help = "tasks using more disk than their disk resource";
         registry.register(role, "tasks_over_disk", help, self.over_disk.clone());
         let help = "programs found running after a restart of the daemon";

@@ -28,7 +28,12 @@ impl Notify {
     /// When the user has too many.
     pub fn new() -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-        Ok(Self { fd: AsyncFd::with_interest(Raw(inotify), Interest::READABLE)? })
+        #[expect(
+            deprecated,
+            reason = "Raw owns its descriptor and never closes or swaps it, which is all that the unsafe form asks for"
+        )]
+        let fd = AsyncFd::with_interest(Raw(inotify), Interest::READABLE)?;
+        Ok(Self { fd })
     }
 
     /// Watches a path.

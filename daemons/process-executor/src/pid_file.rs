@@ -28,7 +28,9 @@ pub async fn wait(path: &Path, name: &str, limit: Duration) -> Result<Process, S
         };
         if Instant::now() >= deadline {
             let seconds = limit.as_secs_f64();
-            return Err(format!("the program was not found within {seconds} s: {why}"));
+            return Err(format!(
+                "the program was not found within {seconds} s: {why}"
+            ));
         }
         let until = deadline.min(Instant::now() + LOOK_AGAIN);
         match &mut watch {
@@ -49,7 +51,9 @@ fn look(path: &Path, name: &str) -> Result<Process, String> {
         Ok(pid) if pid > 1 => pid,
         _ => {
             let start: String = text.chars().take(40).collect();
-            return Err(format!("pid file {shown} holds {start:?}, not a process number"));
+            return Err(format!(
+                "pid file {shown} holds {start:?}, not a process number"
+            ));
         }
     };
     let start_time = bcs_keeper::proc::start_time(pid)
@@ -60,7 +64,9 @@ fn look(path: &Path, name: &str) -> Result<Process, String> {
     if name.is_empty() || names.iter().any(same) {
         return Ok(Process { pid, start_time });
     }
-    Err(format!("pid file {shown} names process {pid}, which is {names:?} and not {name:?}"))
+    Err(format!(
+        "pid file {shown} names process {pid}, which is {names:?} and not {name:?}"
+    ))
 }
 
 /// The names a process goes by: its executable, its command name, and the script it runs.
@@ -70,7 +76,11 @@ fn names(pid: i32) -> Vec<String> {
         Some(name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned())
     };
     let mut names = Vec::new();
-    names.extend(fs::read_link(format!("/proc/{pid}/exe")).ok().and_then(|exe| base(&exe)));
+    names.extend(
+        fs::read_link(format!("/proc/{pid}/exe"))
+            .ok()
+            .and_then(|exe| base(&exe)),
+    );
     let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     names.push(comm.trim_end_matches('\n').to_owned());
     let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -99,10 +109,14 @@ mod tests {
         };
         let (found, ()) = tokio::join!(task, write);
         assert_eq!(found.unwrap().pid, i32::try_from(own).unwrap());
-        let wrong = wait(&path, "other", Duration::from_millis(10)).await.unwrap_err();
+        let wrong = wait(&path, "other", Duration::from_millis(10))
+            .await
+            .unwrap_err();
         assert!(wrong.contains("not \"other\""), "{wrong}");
         fs::write(&path, "abc").unwrap();
-        let text = wait(&path, "", Duration::from_millis(10)).await.unwrap_err();
+        let text = wait(&path, "", Duration::from_millis(10))
+            .await
+            .unwrap_err();
         assert!(text.contains("\"abc\""), "{text}");
     }
 }

@@ -128,7 +128,10 @@ impl Places {
     /// The directories of this daemon.
     pub fn new(settings: &Settings) -> Self {
         let dir = |name: &str| settings.workspace().join(name).display().to_string();
-        Self { work: dir("work_dir"), run: dir("run_dir") }
+        Self {
+            work: dir("work_dir"),
+            run: dir("run_dir"),
+        }
     }
 
     /// Fills in `${work_base_dir}` and `${run_base_dir}`.
@@ -136,12 +139,17 @@ impl Places {
         if !text.contains("${") {
             return text.to_owned();
         }
-        text.replace("${work_base_dir}", &self.work).replace("${run_base_dir}", &self.run)
+        text.replace("${work_base_dir}", &self.work)
+            .replace("${run_base_dir}", &self.run)
     }
 }
 
 fn field(field: &'static str, value: impl Into<String>, rule: &'static str) -> PlanError {
-    PlanError::Field { field, value: value.into(), rule }
+    PlanError::Field {
+        field,
+        value: value.into(),
+        rule,
+    }
 }
 
 fn millis(seconds: f64) -> u64 {
@@ -151,11 +159,17 @@ fn millis(seconds: f64) -> u64 {
 
 fn absolute(name: &'static str, path: &str) -> Result<PathBuf, PlanError> {
     let path = Path::new(path);
-    let plain = !path.components().any(|part| part == std::path::Component::ParentDir);
+    let plain = !path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir);
     if path.is_absolute() && plain {
         return Ok(path.to_owned());
     }
-    Err(field(name, path.display().to_string(), "must be an absolute path without '..'"))
+    Err(field(
+        name,
+        path.display().to_string(),
+        "must be an absolute path without '..'",
+    ))
 }
 
 impl Plan {
@@ -176,9 +190,17 @@ impl Plan {
         let value = places.fill(command.value.as_deref().unwrap_or_default());
         let argv = match &proc {
             Some(proc) => {
-                let line = if proc.start_cmd.is_empty() { &value } else { &proc.start_cmd };
+                let line = if proc.start_cmd.is_empty() {
+                    &value
+                } else {
+                    &proc.start_cmd
+                };
                 let mut argv = words::split(line)?;
-                let extra = if proc.argv.is_empty() { &command.arguments } else { &proc.argv };
+                let extra = if proc.argv.is_empty() {
+                    &command.arguments
+                } else {
+                    &proc.argv
+                };
                 argv.extend(extra.iter().map(|word| places.fill(word)));
                 argv
             }
@@ -193,7 +215,7 @@ impl Plan {
         }
         let work_path = match proc.work_path.as_str() {
             // The sandbox itself is ours; what the task may write to is below it.
-        "" => sandbox.join("work"),
+            "" => sandbox.join("work"),
             path => absolute("workPath", path)?,
         };
         let mut env = BTreeMap::new();
@@ -235,11 +257,16 @@ impl Plan {
         let mut uris = proc.uris;
         for uri in info.command.iter().flat_map(|command| &command.uris) {
             if proc.start_cmd.is_empty() {
-                uris.push(Uri { value: uri.value.clone(), ..Uri::default() });
+                uris.push(Uri {
+                    value: uri.value.clone(),
+                    ..Uri::default()
+                });
             }
         }
         let user = match proc.user.is_empty() {
-            true => command.user.unwrap_or_else(|| settings.default_user.clone()),
+            true => command
+                .user
+                .unwrap_or_else(|| settings.default_user.clone()),
             false => proc.user,
         };
         let amounts = bcs_mesos::Resources::from_wire(&info.resources).unwrap_or_default();
@@ -336,7 +363,10 @@ fn item(
             if let Some(secret) = &message.secret
                 && secret.kind == SecretKind::Env
             {
-                env.insert(places.fill(&secret.name), decoded("secret", &secret.name, &secret.value)?);
+                env.insert(
+                    places.fill(&secret.name),
+                    decoded("secret", &secret.name, &secret.value)?,
+                );
             }
             files.extend(FileItem::from_message(message, places)?);
         }
@@ -372,16 +402,26 @@ fn decoded(what: &'static str, name: &str, value: &str) -> Result<String, PlanEr
         .decode(value.trim())
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| field(what, name, "content of a variable must be base64 of UTF-8 text"))
+        .ok_or_else(|| {
+            field(
+                what,
+                name,
+                "content of a variable must be base64 of UTF-8 text",
+            )
+        })
 }
 
 fn check(info: &TaskInfo) -> Result<Option<Check>, PlanError> {
-    let Some(check) = &info.health_check else { return Ok(None) };
+    let Some(check) = &info.health_check else {
+        return Ok(None);
+    };
     let port = |port: u32| {
         let port = u16::try_from(port).ok().filter(|port| *port > 0);
         port.ok_or_else(|| field("healthCheck.port", "", "must be between 1 and 65535"))
     };
-    let kind = check.r#type.and_then(|kind| HealthCheckType::try_from(kind).ok());
+    let kind = check
+        .r#type
+        .and_then(|kind| HealthCheckType::try_from(kind).ok());
     let probe = match (kind, &check.http, &check.tcp, &check.command) {
         (Some(HealthCheckType::Http), Some(http), _, _) => {
             let scheme = http.scheme.clone().unwrap_or_else(|| "http".to_owned());
@@ -389,10 +429,20 @@ fn check(info: &TaskInfo) -> Result<Option<Check>, PlanError> {
                 return Err(field("healthCheck.scheme", scheme, "must be http or https"));
             }
             let path = http.path.clone().unwrap_or_default();
-            let path = if path.starts_with('/') { path } else { format!("/{path}") };
-            Probe::Http { scheme, port: port(http.port)?, path }
+            let path = if path.starts_with('/') {
+                path
+            } else {
+                format!("/{path}")
+            };
+            Probe::Http {
+                scheme,
+                port: port(http.port)?,
+                path,
+            }
         }
-        (Some(HealthCheckType::Tcp), _, Some(tcp), _) => Probe::Tcp { port: port(tcp.port)? },
+        (Some(HealthCheckType::Tcp), _, Some(tcp), _) => Probe::Tcp {
+            port: port(tcp.port)?,
+        },
         (Some(HealthCheckType::Command), _, _, Some(command)) => {
             let value = command.value.as_deref().unwrap_or_default();
             let argv = match command.shell {
@@ -422,7 +472,10 @@ fn check(info: &TaskInfo) -> Result<Option<Check>, PlanError> {
 }
 
 fn ports(info: &TaskInfo, amounts: &bcs_mesos::Resources) -> Vec<ReportPort> {
-    let named = info.discovery.as_ref().and_then(|discovery| discovery.ports.as_ref());
+    let named = info
+        .discovery
+        .as_ref()
+        .and_then(|discovery| discovery.ports.as_ref());
     if let Some(list) = named {
         return list
             .ports
@@ -442,5 +495,9 @@ fn ports(info: &TaskInfo, amounts: &bcs_mesos::Resources) -> Vec<ReportPort> {
         ..ReportPort::default()
     };
     let ranges = amounts.ranges("ports").iter();
-    ranges.flat_map(|(begin, end)| *begin..=*end).take(256).map(port).collect()
+    ranges
+        .flat_map(|(begin, end)| *begin..=*end)
+        .take(256)
+        .map(port)
+        .collect()
 }

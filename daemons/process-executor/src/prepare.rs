@@ -56,7 +56,11 @@ pub async fn prepare(
     };
     let mut places: Vec<(PathBuf, Vec<Package>)> = Vec::new();
     for uri in &plan.uris {
-        let package = host.packages.fetch(uri, cancel).await.map_err(|error| error.to_string())?;
+        let package = host
+            .packages
+            .fetch(uri, cancel)
+            .await
+            .map_err(|error| error.to_string())?;
         let target = match uri.output_dir.as_str() {
             "" => plan.work_path.clone(),
             dir => dir.into(),
@@ -108,13 +112,19 @@ pub async fn prepare(
     let owner = account.clone();
     let complaint = blocking(host, cancel, move || {
         for (file, content) in &contents {
-            file.write(content, &owner).map_err(|error| error.to_string())?;
+            file.write(content, &owner)
+                .map_err(|error| error.to_string())?;
         }
         group.create().map_err(|error| error.to_string())?;
         Ok(group.apply(&limits(&plan_copy, pids)).complaint())
     })
     .await?;
-    Ok(Prepared { account, warnings: Vec::new(), complaint, variables })
+    Ok(Prepared {
+        account,
+        warnings: Vec::new(),
+        complaint,
+        variables,
+    })
 }
 
 /// Runs file work on a thread that may block; a few at once.
@@ -127,7 +137,9 @@ async fn blocking<T: Send + 'static>(
     if cancel.is_cancelled() {
         return Err("given up".to_owned());
     }
-    let result = tokio::task::spawn_blocking(work).await.map_err(|error| error.to_string());
+    let result = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| error.to_string());
     drop(permit);
     result?
 }
@@ -147,7 +159,11 @@ fn directories(plan: &Plan, account: &Account, settings: &Settings) -> Result<()
     for dir in ["work_dir", "run_dir"] {
         let dir = settings.workspace().join(dir);
         if !dir.exists() {
-            fs::DirBuilder::new().recursive(true).mode(0o755).create(&dir).map_err(say(&dir))?;
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o755)
+                .create(&dir)
+                .map_err(say(&dir))?;
             // The workspace may be below a private directory; tasks must be able to get through.
             open_path(&dir, &settings.workspace());
         }
@@ -164,14 +180,21 @@ fn open_path(dir: &Path, top: &Path) {
         if let Ok(data) = fs::metadata(path) {
             let mode = data.permissions().mode() | 0o055;
             // Only convenience: a task that cannot get through fails with a clear step.
-            drop(fs::set_permissions(path, fs::Permissions::from_mode(mode & 0o755)));
+            drop(fs::set_permissions(
+                path,
+                fs::Permissions::from_mode(mode & 0o755),
+            ));
         }
     }
 }
 
 /// Limits of a task: processor and memory at most as limited; the weight as requested.
 pub fn limits(plan: &Plan, pids: u64) -> Limits {
-    let memory = if plan.limit.mem > 0.0 { plan.limit.mem } else { 0.0 };
+    let memory = if plan.limit.mem > 0.0 {
+        plan.limit.mem
+    } else {
+        0.0
+    };
     Limits {
         cpu_cores: (plan.limit.cpus > 0.0).then_some(plan.limit.cpus),
         cpu_share: (plan.request.cpus > 0.0).then_some(plan.request.cpus),

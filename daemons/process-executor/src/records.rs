@@ -131,8 +131,14 @@ impl Records {
         let saved = load(&text);
         let file = append(path)?;
         let bytes = file.metadata()?.len();
-        let records =
-            Self { path: path.to_owned(), inner: Mutex::new(Inner { file, bytes, compacted: 0 }) };
+        let records = Self {
+            path: path.to_owned(),
+            inner: Mutex::new(Inner {
+                file,
+                bytes,
+                compacted: 0,
+            }),
+        };
         records.compact();
         Ok((records, saved))
     }
@@ -185,7 +191,11 @@ impl Records {
 }
 
 fn append(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)
 }
 
 /// Keeps the lines that still matter: of living executors, the last state of each task, and
@@ -210,7 +220,9 @@ fn folded(text: &str) -> String {
     let mut acks: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut states: BTreeMap<(String, String), usize> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
-        let Ok(head) = serde_json::from_str::<Head>(line) else { continue };
+        let Ok(head) = serde_json::from_str::<Head>(line) else {
+            continue;
+        };
         let key = (head.executor.clone(), head.task.clone());
         match head.record.as_str() {
             "gone" => {
@@ -279,16 +291,27 @@ fn load(text: &str) -> BTreeMap<String, Saved> {
             }
         };
         match record {
-            Record::Executor { executor, environment } => {
+            Record::Executor {
+                executor,
+                environment,
+            } => {
                 all.entry(executor).or_default().environment = environment;
             }
             Record::Task { executor, info } => {
                 if let Some(saved) = all.get_mut(&executor) {
                     let state = State::default();
-                    saved.tasks.push(SavedTask { info: *info, state, acknowledged: false });
+                    saved.tasks.push(SavedTask {
+                        info: *info,
+                        state,
+                        acknowledged: false,
+                    });
                 }
             }
-            Record::State { executor, task, state } => {
+            Record::State {
+                executor,
+                task,
+                state,
+            } => {
                 let found = all.get_mut(&executor).and_then(|saved| saved.task(&task));
                 if let Some(task) = found {
                     task.state = *state;
@@ -299,10 +322,17 @@ fn load(text: &str) -> BTreeMap<String, Saved> {
                     saved.updates.push(*status);
                 }
             }
-            Record::Ack { executor, task, uuid } => {
+            Record::Ack {
+                executor,
+                task,
+                uuid,
+            } => {
                 if let Some(saved) = all.get_mut(&executor) {
                     saved.updates.retain(|status| {
-                        status.uuid.as_ref().is_none_or(|own| hex::encode(own) != uuid)
+                        status
+                            .uuid
+                            .as_ref()
+                            .is_none_or(|own| hex::encode(own) != uuid)
                     });
                     if let Some(task) = saved.task(&task) {
                         task.acknowledged = true;
@@ -319,7 +349,9 @@ fn load(text: &str) -> BTreeMap<String, Saved> {
 
 impl Saved {
     fn task(&mut self, id: &str) -> Option<&mut SavedTask> {
-        self.tasks.iter_mut().find(|task| task.info.task_id.value == id)
+        self.tasks
+            .iter_mut()
+            .find(|task| task.info.task_id.value == id)
     }
 }
 
@@ -335,7 +367,10 @@ mod tests {
     }
 
     fn update(id: &str, uuid: u8) -> Box<TaskStatus> {
-        let mut status = TaskStatus { uuid: Some(vec![uuid; 16].into()), ..TaskStatus::default() };
+        let mut status = TaskStatus {
+            uuid: Some(vec![uuid; 16].into()),
+            ..TaskStatus::default()
+        };
         status.task_id.value = id.to_owned();
         Box::new(status)
     }
@@ -344,18 +379,50 @@ mod tests {
         let text = |text: &str| text.to_owned();
         for executor in ["a", "b"] {
             let environment = Variables::default();
-            records.append(Record::Executor { executor: text(executor), environment }).unwrap();
-            records.append(Record::Task { executor: text(executor), info: info("t") }).unwrap();
+            records
+                .append(Record::Executor {
+                    executor: text(executor),
+                    environment,
+                })
+                .unwrap();
+            records
+                .append(Record::Task {
+                    executor: text(executor),
+                    info: info("t"),
+                })
+                .unwrap();
             for (phase, uuid) in [(Phase::Starting, 1), (Phase::Running, 2)] {
-                let state = Box::new(State { phase, ..State::default() });
+                let state = Box::new(State {
+                    phase,
+                    ..State::default()
+                });
                 let (executor, task) = (text(executor), text("t"));
-                records.append(Record::State { executor: executor.clone(), task, state }).unwrap();
-                records.append(Record::Update { executor, status: update("t", uuid) }).unwrap();
+                records
+                    .append(Record::State {
+                        executor: executor.clone(),
+                        task,
+                        state,
+                    })
+                    .unwrap();
+                records
+                    .append(Record::Update {
+                        executor,
+                        status: update("t", uuid),
+                    })
+                    .unwrap();
             }
         }
-        let ack = |uuid: &str| Record::Ack { executor: text("a"), task: text("t"), uuid: uuid.repeat(16) };
+        let ack = |uuid: &str| Record::Ack {
+            executor: text("a"),
+            task: text("t"),
+            uuid: uuid.repeat(16),
+        };
         records.append(ack("01")).unwrap();
-        records.append(Record::Gone { executor: text("b") }).unwrap();
+        records
+            .append(Record::Gone {
+                executor: text("b"),
+            })
+            .unwrap();
     }
 
     #[test]
@@ -366,7 +433,12 @@ mod tests {
         fill(&records);
         drop(records);
         // Torn by a full disk.
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"\n{\"v\":1,\"rec").unwrap();
+        OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .unwrap()
+            .write_all(b"\n{\"v\":1,\"rec")
+            .unwrap();
         for _ in 0..3 {
             let (records, saved) = Records::open(&path).unwrap();
             assert_eq!(saved.keys().collect::<Vec<_>>(), ["a"]);
@@ -379,7 +451,8 @@ mod tests {
             drop(records);
         }
         assert!(fs::read_to_string(&path).unwrap().lines().count() <= 5);
-        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
     }
 

@@ -26,7 +26,11 @@ pub fn rfc3339(nanos: i64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:03}Z")
@@ -43,7 +47,12 @@ pub fn container_info(slot: &Slot, host: &str) -> ContainerInfo {
         Phase::Stopped => "exited",
     };
     let mut message = state.message.clone();
-    for part in slot.warnings.iter().chain(&slot.complaint).chain(&slot.disk_complaint) {
+    for part in slot
+        .warnings
+        .iter()
+        .chain(&slot.complaint)
+        .chain(&slot.disk_complaint)
+    {
         if !message.is_empty() {
             message.push_str("; ");
         }
@@ -111,7 +120,9 @@ pub fn status(slot: &Slot, state: TaskState, environment: &Environment, host: &s
         state: state.number(),
         message: Some(info.message.clone()).filter(|text| !text.is_empty()),
         source: Some(StatusSource::Executor.number()),
-        executor_id: Some(ExecutorId { value: environment.executor_id.clone() }),
+        executor_id: Some(ExecutorId {
+            value: environment.executor_id.clone(),
+        }),
         timestamp: Some(nanos as f64 / 1e9),
         uuid: Some(uuid::Uuid::new_v4().as_bytes().to_vec().into()),
         data: serde_json::to_vec(&info).ok().map(Into::into),
@@ -134,7 +145,9 @@ pub fn refresh(slot: &Slot, host: &str) -> Vec<u8> {
     let message = BcsMessage {
         id: bcs_kit::clock::unique_nanos(),
         kind: MessageType::TaskStatus,
-        task_id: Some(MessageTaskId { value: slot.plan.id.clone() }),
+        task_id: Some(MessageTaskId {
+            value: slot.plan.id.clone(),
+        }),
         task_status: Some(base64::engine::general_purpose::STANDARD.encode(info)),
         create_time: bcs_kit::clock::unix_seconds(),
         ..BcsMessage::default()
@@ -152,6 +165,9 @@ mod tests {
         assert_eq!(rfc3339(1), "1970-01-01T00:00:00.000Z");
         assert_eq!(rfc3339(951_782_399_000_000_000), "2000-02-28T23:59:59.000Z");
         assert_eq!(rfc3339(951_782_400_000_000_000), "2000-02-29T00:00:00.000Z");
-        assert_eq!(rfc3339(1_795_253_885_123_456_789), "2026-11-21T09:38:05.123Z");
+        assert_eq!(
+            rfc3339(1_795_253_885_123_456_789),
+            "2026-11-21T09:38:05.123Z"
+        );
     }
 }

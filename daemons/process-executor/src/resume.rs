@@ -11,7 +11,9 @@ use crate::step::{Effect, Event, Exit, Phase, Process};
 impl Group {
     /// Picks one task up where it was.
     pub(crate) fn resume(&mut self, id: &str, list: &BTreeMap<String, Task>) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let phase = slot.state.phase;
         let awaiting = slot.state.awaiting;
         if phase != Phase::Stopped && phase != Phase::Staging {
@@ -40,12 +42,18 @@ impl Group {
 
     /// The start was ordered: did it happen?
     fn resume_start(&mut self, id: &str, list: &BTreeMap<String, Task>) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let (main_id, start_id) = (slot.main_id(), slot.start_id());
         let stopping = slot.state.phase == Phase::Stopping;
         let pid_file = slot.plan.facts.pid_file;
-        let process =
-            |task: &Task| Ok(Process { pid: task.pid, start_time: task.start_time });
+        let process = |task: &Task| {
+            Ok(Process {
+                pid: task.pid,
+                start_time: task.start_time,
+            })
+        };
         let known = match (list.get(&main_id), list.get(&start_id)) {
             (Some(task), _) if pid_file => Some((task, Event::Found(process(task)))),
             (Some(task), _) | (None, Some(task)) => Some((task, Event::Spawned(process(task)))),
@@ -69,9 +77,14 @@ impl Group {
 
     /// The program ran: does it still?
     fn resume_program(&mut self, id: &str, process: Process, list: &BTreeMap<String, Task>) {
-        let Some(slot) = self.slots.get(id) else { return };
+        let Some(slot) = self.slots.get(id) else {
+            return;
+        };
         let main_id = slot.main_id();
-        let stop = slot.state.stop.filter(|_| slot.state.phase == Phase::Stopping);
+        let stop = slot
+            .state
+            .stop
+            .filter(|_| slot.state.phase == Phase::Stopping);
         match list.get(&main_id) {
             Some(task) => {
                 if let Some(exit) = &task.exit {
@@ -103,7 +116,9 @@ impl Group {
     }
 
     fn adopt_again(&self, id: &str, process: Process) {
-        let (Some(later), Some(slot)) = (self.step_later(id), self.slots.get(id)) else { return };
+        let (Some(later), Some(slot)) = (self.step_later(id), self.slots.get(id)) else {
+            return;
+        };
         let (host, main_id, exits) = (self.host.clone(), slot.main_id(), self.exit_sender.clone());
         self.host.tasks.spawn("adopt", async move {
             host.keeper.watch(&main_id, Sink::Inbox(exits), false);
@@ -111,7 +126,13 @@ impl Group {
             if let Err(failure) = host.keeper.adopt(main_id.clone(), pid, start_time).await {
                 host.keeper.unwatch(&main_id);
                 let text = format!("it is gone and nobody saw how it ended ({failure})");
-                later.send(Event::Exited(Exit { code: -1, text, oom: false })).await;
+                later
+                    .send(Event::Exited(Exit {
+                        code: -1,
+                        text,
+                        oom: false,
+                    }))
+                    .await;
             }
         });
     }

@@ -108,12 +108,16 @@ impl Default for Settings {
 impl Settings {
     /// The workspace.
     pub fn workspace(&self) -> PathBuf {
-        self.work_dir.clone().unwrap_or_else(|| self.data_dir.join("workspace"))
+        self.work_dir
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("workspace"))
     }
 
     /// The keeper's directory.
     pub fn keeper_dir(&self) -> PathBuf {
-        self.keeper_dir.clone().unwrap_or_else(|| self.data_dir.join("keeper"))
+        self.keeper_dir
+            .clone()
+            .unwrap_or_else(|| self.data_dir.join("keeper"))
     }
 
     /// The keeper's executable.
@@ -122,7 +126,10 @@ impl Settings {
             let own = std::env::current_exe().ok()?;
             Some(own.parent()?.join("bcs-keeper"))
         };
-        self.keeper.clone().or_else(beside).unwrap_or_else(|| "bcs-keeper".into())
+        self.keeper
+            .clone()
+            .or_else(beside)
+            .unwrap_or_else(|| "bcs-keeper".into())
     }
 
     /// [`Self::download_stall_seconds`].
@@ -141,18 +148,33 @@ impl Settings {
     /// Names the first one.
     pub fn check(&self) -> Result<(), RunError> {
         let refuse = |field, value: String, reason: &str| {
-            Err(RunError::Settings { field, value, reason: reason.to_owned() })
+            Err(RunError::Settings {
+                field,
+                value,
+                reason: reason.to_owned(),
+            })
         };
         if !self.data_dir.is_absolute() {
             let value = self.data_dir.display().to_string();
             return refuse("data_dir", value, "must be an absolute path");
         }
         if self.log_max_bytes < 64 << 10 {
-            return refuse("log_max_bytes", self.log_max_bytes.to_string(), "at least 65536");
+            return refuse(
+                "log_max_bytes",
+                self.log_max_bytes.to_string(),
+                "at least 65536",
+            );
         }
         let parent = &self.cgroup_parent;
-        if parent.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
-            return refuse("cgroup_parent", parent.clone(), "a relative path of plain names");
+        if parent
+            .split('/')
+            .any(|part| part.is_empty() || part.starts_with('.'))
+        {
+            return refuse(
+                "cgroup_parent",
+                parent.clone(),
+                "a relative path of plain names",
+            );
         }
         for (field, value) in [
             ("download_stall_seconds", self.download_stall_seconds),
@@ -177,11 +199,38 @@ mod tests {
     #[test]
     fn defaults_are_sound_and_nonsense_is_named() {
         Settings::default().check().unwrap();
-        let mut settings = Settings { data_dir: "relative".into(), ..Settings::default() };
-        assert!(settings.check().unwrap_err().to_string().contains("data_dir"));
-        settings = Settings { cgroup_parent: "../x".into(), ..Settings::default() };
-        assert!(settings.check().unwrap_err().to_string().contains("cgroup_parent"));
-        settings = Settings { downloads: 0, ..Settings::default() };
-        assert!(settings.check().unwrap_err().to_string().contains("downloads"));
+        let mut settings = Settings {
+            data_dir: "relative".into(),
+            ..Settings::default()
+        };
+        assert!(
+            settings
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("data_dir")
+        );
+        settings = Settings {
+            cgroup_parent: "../x".into(),
+            ..Settings::default()
+        };
+        assert!(
+            settings
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("cgroup_parent")
+        );
+        settings = Settings {
+            downloads: 0,
+            ..Settings::default()
+        };
+        assert!(
+            settings
+                .check()
+                .unwrap_err()
+                .to_string()
+                .contains("downloads")
+        );
     }
 }

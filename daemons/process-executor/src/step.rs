@@ -253,7 +253,10 @@ fn end(state: &mut State, outcome: Outcome, message: String) -> Vec<Effect> {
 
 fn exited(state: &mut State, exit: Exit, ordered: bool) -> Vec<Effect> {
     let (outcome, message) = match (ordered, exit.code) {
-        (true, _) => (Outcome::Killed, format!("stopped as ordered; {}", exit.text)),
+        (true, _) => (
+            Outcome::Killed,
+            format!("stopped as ordered; {}", exit.text),
+        ),
         (false, 0) => (Outcome::Finished, exit.text.clone()),
         (false, _) => (Outcome::Failed, exit.text.clone()),
     };
@@ -266,12 +269,20 @@ fn staging(state: &mut State, event: Event) -> Vec<Effect> {
         Event::Launch => vec![Effect::Record, Effect::Prepare],
         Event::Prepared(Ok(())) => {
             state.phase = Phase::Starting;
-            vec![Effect::Record, Effect::Report(Report::Starting), Effect::Spawn]
+            vec![
+                Effect::Record,
+                Effect::Report(Report::Starting),
+                Effect::Spawn,
+            ]
         }
         Event::Prepared(Err(why)) => end(state, Outcome::Failed, why),
         Event::Kill { reason, .. } => {
             let mut effects = vec![Effect::CancelPrepare];
-            effects.extend(end(state, Outcome::Killed, format!("{reason} before it was started")));
+            effects.extend(end(
+                state,
+                Outcome::Killed,
+                format!("{reason} before it was started"),
+            ));
             effects
         }
         _ => Vec::new(),
@@ -283,7 +294,12 @@ fn starting(state: &mut State, event: Event, now: u64, facts: Facts) -> Vec<Effe
         Event::Spawned(Ok(process)) if !facts.pid_file => runs(state, process),
         Event::Spawned(Ok(_)) => {
             let deadline = now + facts.start_grace + START_LIMIT;
-            state.stop = Some(Stop { restart: false, by_command: false, gone: false, deadline });
+            state.stop = Some(Stop {
+                restart: false,
+                by_command: false,
+                gone: false,
+                deadline,
+            });
             Vec::new()
         }
         Event::Spawned(Err(why)) => end(state, Outcome::Failed, why),
@@ -313,19 +329,32 @@ fn runs(state: &mut State, process: Process) -> Vec<Effect> {
     state.process = Some(process);
     state.stop = None;
     state.awaiting = false;
-    vec![Effect::Record, Effect::Report(Report::Running), Effect::StartChecks]
+    vec![
+        Effect::Record,
+        Effect::Report(Report::Running),
+        Effect::StartChecks,
+    ]
 }
 
 /// Begins to stop the program.
 fn stop(state: &mut State, now: u64, grace: u64, restart: bool) -> Vec<Effect> {
     state.phase = Phase::Stopping;
     let deadline = now + grace;
-    state.stop = Some(Stop { restart, by_command: false, gone: false, deadline });
+    state.stop = Some(Stop {
+        restart,
+        by_command: false,
+        gone: false,
+        deadline,
+    });
     let mut effects = vec![Effect::Record, Effect::StopChecks];
     if !restart {
         effects.push(Effect::Report(Report::Killing));
     }
-    effects.push(if grace == 0 { Effect::KillAll } else { Effect::Terminate });
+    effects.push(if grace == 0 {
+        Effect::KillAll
+    } else {
+        Effect::Terminate
+    });
     effects
 }
 
@@ -336,7 +365,12 @@ fn running(state: &mut State, event: Event, now: u64, facts: Facts) -> Vec<Effec
         Event::Restart { grace } if facts.restart_command && facts.pid_file => {
             state.phase = Phase::Stopping;
             let deadline = now + grace + START_LIMIT;
-            state.stop = Some(Stop { restart: true, by_command: true, gone: false, deadline });
+            state.stop = Some(Stop {
+                restart: true,
+                by_command: true,
+                gone: false,
+                deadline,
+            });
             vec![Effect::Record, Effect::StopChecks, Effect::RestartCommand]
         }
         Event::Restart { grace } => stop(state, now, grace, true),
@@ -360,13 +394,21 @@ fn stopping(state: &mut State, event: Event, now: u64, facts: Facts) -> Vec<Effe
         }
         Event::RestartCommandEnded(Err(why)) if order.by_command => {
             if order.gone {
-                return end(state, Outcome::Failed, format!("the restart command failed: {why}"));
+                return end(
+                    state,
+                    Outcome::Failed,
+                    format!("the restart command failed: {why}"),
+                );
             }
             // The program still runs: the restart failed, the task did not.
             state.phase = Phase::Running;
             state.stop = None;
             state.message = format!("the restart command failed: {why}");
-            vec![Effect::Record, Effect::Report(Report::Running), Effect::StartChecks]
+            vec![
+                Effect::Record,
+                Effect::Report(Report::Running),
+                Effect::StartChecks,
+            ]
         }
         // It was told to stop while it was being started.
         Event::Spawned(Ok(process)) | Event::Found(Ok(process)) => {
@@ -374,7 +416,14 @@ fn stopping(state: &mut State, event: Event, now: u64, facts: Facts) -> Vec<Effe
                 state.process = Some(process);
             }
             let patient = order.deadline > now;
-            vec![Effect::Record, if patient { Effect::Terminate } else { Effect::KillAll }]
+            vec![
+                Effect::Record,
+                if patient {
+                    Effect::Terminate
+                } else {
+                    Effect::KillAll
+                },
+            ]
         }
         Event::Spawned(Err(why)) | Event::Found(Err(why)) => end(state, Outcome::Killed, why),
         Event::StartEnded(exit) if state.process.is_none() => {
@@ -383,10 +432,19 @@ fn stopping(state: &mut State, event: Event, now: u64, facts: Facts) -> Vec<Effe
             end(state, Outcome::Killed, message)
         }
         Event::Kill { grace, .. } => {
-            let deadline = if order.restart { now + grace } else { order.deadline.min(now + grace) };
+            let deadline = if order.restart {
+                now + grace
+            } else {
+                order.deadline.min(now + grace)
+            };
             let began = order.restart;
             let gone = order.gone;
-            *order = Stop { restart: false, by_command: false, gone, deadline };
+            *order = Stop {
+                restart: false,
+                by_command: false,
+                gone,
+                deadline,
+            };
             if gone {
                 return end(state, Outcome::Killed, "stopped as ordered".to_owned());
             }

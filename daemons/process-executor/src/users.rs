@@ -56,7 +56,10 @@ pub enum UserError {
 pub fn resolve(name: &str, allowed: &[String]) -> Result<Account, UserError> {
     let own = geteuid();
     let looked = |result: nix::Result<Option<User>>| {
-        result.map_err(|source| UserError::Lookup { name: name.to_owned(), source })
+        result.map_err(|source| UserError::Lookup {
+            name: name.to_owned(),
+            source,
+        })
     };
     let user = match name {
         "" => looked(User::from_uid(own))?,
@@ -76,8 +79,14 @@ pub fn resolve(name: &str, allowed: &[String]) -> Result<Account, UserError> {
         return Err(UserError::Unknown(name.to_owned()));
     };
     if !own.is_root() && user.uid != own {
-        let own = User::from_uid(own).ok().flatten().map_or(own.to_string(), |user| user.name);
-        return Err(UserError::NotRoot { wanted: name.to_owned(), own });
+        let own = User::from_uid(own)
+            .ok()
+            .flatten()
+            .map_or(own.to_string(), |user| user.name);
+        return Err(UserError::NotRoot {
+            wanted: name.to_owned(),
+            own,
+        });
     }
     if !name.is_empty() && !allowed.is_empty() && !allowed.contains(&user.name) {
         return Err(UserError::Forbidden(user.name));
@@ -117,8 +126,10 @@ pub fn owner(text: &str) -> Result<(u32, u32), UserError> {
     if group.is_empty() {
         return Ok((account.uid, account.gid));
     }
-    let lookup = Group::from_name(group)
-        .map_err(|source| UserError::Lookup { name: group.to_owned(), source })?;
+    let lookup = Group::from_name(group).map_err(|source| UserError::Lookup {
+        name: group.to_owned(),
+        source,
+    })?;
     match (lookup, group.parse()) {
         (Some(group), _) => Ok((account.uid, group.gid.as_raw())),
         (None, Ok(gid)) => Ok((account.uid, gid)),

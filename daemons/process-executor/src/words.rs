@@ -14,7 +14,10 @@ pub struct WordError {
 /// # Errors
 /// When a quote is not closed or a backslash ends the line.
 pub fn split(line: &str) -> Result<Vec<String>, WordError> {
-    let refuse = |reason| WordError { line: line.to_owned(), reason };
+    let refuse = |reason| WordError {
+        line: line.to_owned(),
+        reason,
+    };
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut rest = line.chars();

@@ -3,7 +3,7 @@
 use bcs_store::{Coordination, StoreError};
 use serde::de::DeserializeOwned;
 
-use crate::core::records::{AppRecord, FORMAT, FrameworkRecord, Group, Name, Stored};
+use crate::core::records::{AppRecord, FORMAT, FrameworkRecord, Group, Name, StampRecord, Stored};
 use crate::core::state::App;
 use crate::core::{Cluster, Now};
 use crate::seal::{SealError, Sealer};
@@ -50,6 +50,7 @@ pub(crate) fn load<'a>(
                 let record: FrameworkRecord = read(key, value)?;
                 cluster.framework_id = Some(record.id);
             }
+            "stamp" => cluster.seen_stamp(read::<StampRecord>(key, value)?.last),
             "app" => {
                 if let Some(name) = Name::from_key(rest) {
                     cluster.apps.insert(name, App::new(read::<AppRecord>(key, value)?));
@@ -79,17 +80,11 @@ pub(crate) fn load<'a>(
     }
     for (app, version) in versions {
         let Some(name) = Name::from_key(app) else { continue };
-        if let Ok(stamp) = version.name.parse() {
-            cluster.seen_stamp(stamp);
-        }
         if let Some(app) = cluster.apps.get_mut(&name) {
             app.versions.insert(version.name.clone(), std::sync::Arc::new(version));
         }
     }
     for group in groups {
-        if let Ok(id) = group.group.id.parse::<bcs_model::ids::TaskGroupId>() {
-            cluster.seen_stamp(id.nanos);
-        }
         let name = Name::new(&group.group.run_as, &group.group.app_id);
         let index = group.group.instance_id;
         cluster.put_group(&name, index, group);

@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use bcs_kit::{Redacted, clock};
 use bcs_store::{Coordination, StoreError, Transaction};
 use serde::de::DeserializeOwned;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::UserError;
 use crate::records::{
@@ -29,6 +29,8 @@ pub struct Caller {
     pub name: String,
     /// What sort of user.
     pub kind: UserKind,
+    /// The token's public part and its end in unix seconds; absent with a certificate.
+    pub token: Option<(String, i64)>,
 }
 
 /// Why a token was not accepted. The texts do not repeat it.
@@ -55,6 +57,7 @@ pub struct Users {
     state: RwLock<State>,
     /// One change at a time, so that memory and store agree.
     writing: Mutex<()>,
+    changed: watch::Sender<()>,
 }
 
 impl std::fmt::Debug for Users {
@@ -113,10 +116,12 @@ impl Users {
             let of_user = state.grants.entry(grant.user.clone()).or_default();
             of_user.insert(grant.resource.clone(), grant);
         }
+        let (changed, _) = watch::channel(());
         Ok(Self {
             store,
             state: RwLock::new(state),
             writing: Mutex::new(()),
+            changed,
         })
     }
 
@@ -126,6 +131,28 @@ impl Users {
 
     fn change(&self, apply: impl FnOnce(&mut State)) {
         apply(&mut self.state.write().unwrap_or_else(PoisonError::into_inner));
+        self.changed.send_replace(());
+    }
+
+    /// Tells of every change, for requests that last.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Whether the caller is still who they were: the user exists and the token was not revoked.
+    pub fn stands(&self, caller: &Caller) -> bool {
+        let state = self.state();
+        let user = state
+            .users
+            .get(&caller.name)
+            .is_some_and(|user| user.kind == caller.kind);
+        user && caller.token.as_ref().is_none_or(|(id, _)| {
+            let now = clock::unix_seconds();
+            state
+                .tokens
+                .get(id)
+                .is_some_and(|token| token.expires > now)
+        })
     }
 
     /// Whose token this is.
@@ -143,18 +170,22 @@ impl Users {
             return Err(TokenError::Expired);
         }
         let user = state.users.get(&record.user).ok_or(TokenError::Unknown)?;
+        let token = Some((record.id.clone(), record.expires));
         Ok(Caller {
             name: user.name.clone(),
             kind: user.kind,
+            token,
         })
     }
 
     /// The user of that name, for callers that were verified by certificate.
     pub fn caller(&self, name: &str) -> Option<Caller> {
         let state = self.state();
-        state.users.get(name).map(|user| Caller {
+        let user = state.users.get(name)?;
+        Some(Caller {
             name: user.name.clone(),
             kind: user.kind,
+            token: None,
         })
     }
 

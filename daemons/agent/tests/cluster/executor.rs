@@ -51,15 +51,38 @@ impl Resident {
         Self::resume(socket, agent, encoding, Arc::default()).await
     }
 
-    async fn resume(socket: PathBuf, agent: PathBuf, encoding: ContentType, memory: Arc<Mutex<Memory>>) -> Self {
+    async fn resume(
+        socket: PathBuf,
+        agent: PathBuf,
+        encoding: ContentType,
+        memory: Arc<Mutex<Memory>>,
+    ) -> Self {
         let shutdown = Shutdown::new();
         let tasks = Tasks::new(shutdown.clone());
-        let resident = Self { memory, encoding, socket, agent, shutdown: shutdown.clone(), tasks };
-        let listener = Listener::bind(&Listen::Unix(resident.socket.clone())).await.unwrap();
-        let router = Router::new().route("/v1/executors", post(order)).with_state(resident.clone());
+        let resident = Self {
+            memory,
+            encoding,
+            socket,
+            agent,
+            shutdown: shutdown.clone(),
+            tasks,
+        };
+        let listener = Listener::bind(&Listen::Unix(resident.socket.clone()))
+            .await
+            .unwrap();
+        let router = Router::new()
+            .route("/v1/executors", post(order))
+            .with_state(resident.clone());
         let serving = bcs_httpd::serve(listener, router, None, Limits::default(), shutdown);
         resident.tasks.spawn("resident", serving);
-        let known: Vec<String> = resident.memory.lock().unwrap().executors.keys().cloned().collect();
+        let known: Vec<String> = resident
+            .memory
+            .lock()
+            .unwrap()
+            .executors
+            .keys()
+            .cloned()
+            .collect();
         for executor in known {
             resident.run(executor);
         }
@@ -86,10 +109,13 @@ impl Resident {
         self.tasks.spawn("executor", async move {
             let client = Client::new(&Endpoint::Unix(this.agent.clone()), None).unwrap();
             let shutdown = this.shutdown.clone();
-            let mut backoff = bcs_kit::Backoff::new(Duration::from_millis(20), Duration::from_millis(200));
+            let mut backoff =
+                bcs_kit::Backoff::new(Duration::from_millis(20), Duration::from_millis(200));
             while this.record(&executor).is_some() {
                 let conversation = this.converse(&client, &executor);
-                if shutdown.run_until(conversation).await.is_none() || !backoff.wait(&shutdown).await {
+                if shutdown.run_until(conversation).await.is_none()
+                    || !backoff.wait(&shutdown).await
+                {
                     return;
                 }
             }
@@ -106,14 +132,18 @@ impl Resident {
     }
 
     async fn converse(&self, client: &Client, executor: &str) {
-        let Some(record) = self.record(executor) else { return };
+        let Some(record) = self.record(executor) else {
+            return;
+        };
         let mut call = self.call(executor, &record, call::Type::Subscribe);
         call.subscribe = Some(call::Subscribe {
             unacknowledged_tasks: record.unacknowledged_tasks.clone(),
             unacknowledged_updates: record
                 .unacknowledged_updates
                 .iter()
-                .map(|status| call::Update { status: status.clone() })
+                .map(|status| call::Update {
+                    status: status.clone(),
+                })
                 .collect(),
         });
         let sent = client
@@ -150,7 +180,9 @@ impl Resident {
     fn finished(&self, executor: &str) -> bool {
         let mut memory = self.memory.lock().unwrap();
         let done = memory.executors.get(executor).is_some_and(|record| {
-            !record.launched.is_empty() && record.live.is_empty() && record.unacknowledged_updates.is_empty()
+            !record.launched.is_empty()
+                && record.live.is_empty()
+                && record.unacknowledged_updates.is_empty()
         });
         if done {
             memory.executors.remove(executor);
@@ -174,18 +206,25 @@ impl Resident {
                 record.live.push(id);
             }
             for task in tasks {
-                self.update(client, executor, &task.task_id.value, TaskState::Starting).await;
-                self.update(client, executor, &task.task_id.value, TaskState::Running).await;
+                self.update(client, executor, &task.task_id.value, TaskState::Starting)
+                    .await;
+                self.update(client, executor, &task.task_id.value, TaskState::Running)
+                    .await;
             }
         }
         if let Some(kill) = event.kill {
-            self.end(client, executor, &kill.task_id.value, TaskState::Killed).await;
+            self.end(client, executor, &kill.task_id.value, TaskState::Killed)
+                .await;
         }
         if let Some(acknowledged) = event.acknowledged {
             let mut memory = self.memory.lock().unwrap();
             if let Some(record) = memory.executors.get_mut(executor) {
-                record.unacknowledged_tasks.retain(|task| task.task_id != acknowledged.task_id);
-                record.unacknowledged_updates.retain(|status| status.uuid.as_ref() != Some(&acknowledged.uuid));
+                record
+                    .unacknowledged_tasks
+                    .retain(|task| task.task_id != acknowledged.task_id);
+                record
+                    .unacknowledged_updates
+                    .retain(|status| status.uuid.as_ref() != Some(&acknowledged.uuid));
             }
         }
         if let Some(message) = event.message {
@@ -204,7 +243,9 @@ impl Resident {
     pub(crate) async fn end(&self, client: &Client, executor: &str, task: &str, state: TaskState) {
         {
             let mut memory = self.memory.lock().unwrap();
-            let Some(record) = memory.executors.get_mut(executor) else { return };
+            let Some(record) = memory.executors.get_mut(executor) else {
+                return;
+            };
             if !record.live.iter().any(|live| live == task) {
                 return;
             }
@@ -231,7 +272,9 @@ impl Resident {
         };
         let record = {
             let mut memory = self.memory.lock().unwrap();
-            let Some(record) = memory.executors.get_mut(executor) else { return };
+            let Some(record) = memory.executors.get_mut(executor) else {
+                return;
+            };
             record.unacknowledged_updates.push(status.clone());
             record.clone()
         };
@@ -260,17 +303,23 @@ struct Order {
 
 async fn order(State(resident): State<Resident>, Json(order): Json<Order>) -> StatusCode {
     let get = |name: &str| order.environment.get(name).cloned().unwrap();
-    assert_eq!(get("MESOS_DOMAIN_SOCKET"), resident.agent.display().to_string());
+    assert_eq!(
+        get("MESOS_DOMAIN_SOCKET"),
+        resident.agent.display().to_string()
+    );
     assert_eq!(get("MESOS_CHECKPOINT"), "1");
     let executor = get("MESOS_EXECUTOR_ID");
     let is_new = {
         let mut memory = resident.memory.lock().unwrap();
         let is_new = !memory.executors.contains_key(&executor);
-        memory.executors.entry(executor.clone()).or_insert_with(|| Record {
-            framework: get("MESOS_FRAMEWORK_ID"),
-            sandbox: get("MESOS_SANDBOX").into(),
-            ..Record::default()
-        });
+        memory
+            .executors
+            .entry(executor.clone())
+            .or_insert_with(|| Record {
+                framework: get("MESOS_FRAMEWORK_ID"),
+                sandbox: get("MESOS_SANDBOX").into(),
+                ..Record::default()
+            });
         is_new
     };
     if is_new {

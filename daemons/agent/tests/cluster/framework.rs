@@ -28,7 +28,9 @@ pub(crate) struct Framework {
 }
 
 pub(crate) fn framework_info(partition_aware: bool) -> FrameworkInfo {
-    let capability = |kind: FrameworkCapabilityType| FrameworkCapability { r#type: Some(kind.number()) };
+    let capability = |kind: FrameworkCapabilityType| FrameworkCapability {
+        r#type: Some(kind.number()),
+    };
     let mut capabilities = vec![capability(FrameworkCapabilityType::MultiRole)];
     if partition_aware {
         capabilities.push(capability(FrameworkCapabilityType::PartitionAware));
@@ -45,11 +47,18 @@ pub(crate) fn framework_info(partition_aware: bool) -> FrameworkInfo {
 }
 
 impl Framework {
-    pub(crate) async fn subscribe(client: Client, info: FrameworkInfo, encoding: ContentType) -> Self {
+    pub(crate) async fn subscribe(
+        client: Client,
+        info: FrameworkInfo,
+        encoding: ContentType,
+    ) -> Self {
         let call = Call {
             framework_id: info.id.clone(),
             r#type: Some(call::Type::Subscribe.number()),
-            subscribe: Some(call::Subscribe { framework_info: info.clone(), suppressed_roles: Vec::new() }),
+            subscribe: Some(call::Subscribe {
+                framework_info: info.clone(),
+                suppressed_roles: Vec::new(),
+            }),
             ..Call::default()
         };
         let response = client
@@ -65,7 +74,10 @@ impl Framework {
             panic!("{status}: {}", response.text().await.unwrap());
         }
         assert_eq!(response.headers()["content-type"], encoding.media_type());
-        let stream_id = response.headers()["mesos-stream-id"].to_str().unwrap().to_owned();
+        let stream_id = response.headers()["mesos-stream-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         let mut framework = Self {
             client,
             encoding,
@@ -76,7 +88,11 @@ impl Framework {
             seen: VecDeque::new(),
             acknowledging: true,
         };
-        let subscribed = framework.event(event::Type::Subscribed).await.subscribed.unwrap();
+        let subscribed = framework
+            .event(event::Type::Subscribed)
+            .await
+            .subscribed
+            .unwrap();
         framework.info.id = Some(subscribed.framework_id);
         framework
     }
@@ -101,7 +117,9 @@ impl Framework {
                 }
                 return Some(event);
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.body.next()).await.expect("the stream goes on");
+            let chunk = tokio::time::timeout(PATIENCE, self.body.next())
+                .await
+                .expect("the stream goes on");
             self.decoder.push(&chunk?.ok()?);
         }
     }
@@ -127,19 +145,24 @@ impl Framework {
     }
 
     pub(crate) async fn event(&mut self, kind: event::Type) -> Event {
-        self.event_where(&kind.to_string(), |event| event.r#type() == kind).await
+        self.event_where(&kind.to_string(), |event| event.r#type() == kind)
+            .await
     }
 
     pub(crate) async fn offer(&mut self) -> Offer {
-        self.event(event::Type::Offers).await.offers.unwrap().offers.remove(0)
+        self.event(event::Type::Offers)
+            .await
+            .offers
+            .unwrap()
+            .offers
+            .remove(0)
     }
 
     pub(crate) async fn status(&mut self, task: &str, state: TaskState) -> TaskStatus {
         self.event_where(&format!("{task} {state}"), |event| {
-            event
-                .update
-                .as_ref()
-                .is_some_and(|update| update.status.task_id.value == task && update.status.state() == state)
+            event.update.as_ref().is_some_and(|update| {
+                update.status.task_id.value == task && update.status.state() == state
+            })
         })
         .await
         .update
@@ -149,7 +172,11 @@ impl Framework {
 
     /// Nothing of that kind comes for a while.
     pub(crate) async fn silence(&mut self, kind: event::Type, time: Duration) {
-        assert!(!self.seen.iter().any(|event| event.r#type() == kind), "{:?}", self.seen);
+        assert!(
+            !self.seen.iter().any(|event| event.r#type() == kind),
+            "{:?}",
+            self.seen
+        );
         let come = tokio::time::timeout(time, async {
             loop {
                 let event = self.read().await.expect("the stream goes on");
@@ -191,7 +218,10 @@ impl Framework {
     }
 
     pub(crate) async fn call(&self, call: Call) {
-        assert_eq!(self.try_call(call).await, (StatusCode::ACCEPTED, String::new()));
+        assert_eq!(
+            self.try_call(call).await,
+            (StatusCode::ACCEPTED, String::new())
+        );
     }
 
     pub(crate) async fn acknowledge(&self, status: &TaskStatus) {
@@ -207,13 +237,20 @@ impl Framework {
         .await;
     }
 
-    pub(crate) async fn accept(&self, offers: &[&Offer], operations: Vec<Operation>, refuse_seconds: f64) {
+    pub(crate) async fn accept(
+        &self,
+        offers: &[&Offer],
+        operations: Vec<Operation>,
+        refuse_seconds: f64,
+    ) {
         self.call(Call {
             r#type: Some(call::Type::Accept.number()),
             accept: Some(call::Accept {
                 offer_ids: offers.iter().map(|offer| offer.id.clone()).collect(),
                 operations,
-                filters: Some(Filters { refuse_seconds: Some(refuse_seconds) }),
+                filters: Some(Filters {
+                    refuse_seconds: Some(refuse_seconds),
+                }),
             }),
             ..Call::default()
         })
@@ -225,7 +262,9 @@ impl Framework {
             r#type: Some(call::Type::Decline.number()),
             decline: Some(call::Decline {
                 offer_ids: vec![offer.id.clone()],
-                filters: Some(Filters { refuse_seconds: Some(refuse_seconds) }),
+                filters: Some(Filters {
+                    refuse_seconds: Some(refuse_seconds),
+                }),
             }),
             ..Call::default()
         })
@@ -235,7 +274,11 @@ impl Framework {
     pub(crate) async fn kill(&self, task: &str) {
         self.call(Call {
             r#type: Some(call::Type::Kill.number()),
-            kill: Some(call::Kill { task_id: task.into(), agent_id: None, kill_policy: None }),
+            kill: Some(call::Kill {
+                task_id: task.into(),
+                agent_id: None,
+                kill_policy: None,
+            }),
             ..Call::default()
         })
         .await;
@@ -244,20 +287,30 @@ impl Framework {
     pub(crate) async fn shutdown(&self, executor: &str, agent: &AgentId) {
         self.call(Call {
             r#type: Some(call::Type::Shutdown.number()),
-            shutdown: Some(call::Shutdown { executor_id: executor.into(), agent_id: agent.clone() }),
+            shutdown: Some(call::Shutdown {
+                executor_id: executor.into(),
+                agent_id: agent.clone(),
+            }),
             ..Call::default()
         })
         .await;
     }
 
     pub(crate) async fn simple(&self, kind: call::Type) {
-        self.call(Call { r#type: Some(kind.number()), ..Call::default() }).await;
+        self.call(Call {
+            r#type: Some(kind.number()),
+            ..Call::default()
+        })
+        .await;
     }
 
     pub(crate) async fn reconcile(&self, tasks: &[(&str, Option<&AgentId>)]) {
         let tasks = tasks
             .iter()
-            .map(|(task, agent)| call::ReconcileTask { task_id: (*task).into(), agent_id: agent.cloned() })
+            .map(|(task, agent)| call::ReconcileTask {
+                task_id: (*task).into(),
+                agent_id: agent.cloned(),
+            })
             .collect();
         self.call(Call {
             r#type: Some(call::Type::Reconcile.number()),
@@ -269,7 +322,10 @@ impl Framework {
 }
 
 pub(crate) fn scalars(cpus: f64, mem: f64) -> Vec<Resource> {
-    vec![bcs_mesos::resources::scalar("cpus", cpus), bcs_mesos::resources::scalar("mem", mem)]
+    vec![
+        bcs_mesos::resources::scalar("cpus", cpus),
+        bcs_mesos::resources::scalar("mem", mem),
+    ]
 }
 
 pub(crate) fn executor_info(id: &str, command: &str) -> ExecutorInfo {
@@ -278,7 +334,10 @@ pub(crate) fn executor_info(id: &str, command: &str) -> ExecutorInfo {
     ExecutorInfo {
         r#type: Some(ExecutorInfoType::Custom.number()),
         executor_id: id.into(),
-        command: Some(CommandInfo { value: Some(command.to_owned()), ..CommandInfo::default() }),
+        command: Some(CommandInfo {
+            value: Some(command.to_owned()),
+            ..CommandInfo::default()
+        }),
         resources,
         ..ExecutorInfo::default()
     }
@@ -298,7 +357,10 @@ pub(crate) fn task(id: &str, offer: &Offer) -> TaskInfo {
 pub(crate) fn group(executor: ExecutorInfo, tasks: Vec<TaskInfo>) -> Operation {
     Operation {
         r#type: Some(OperationType::LaunchGroup.number()),
-        launch_group: Some(LaunchGroup { executor, task_group: TaskGroupInfo { tasks } }),
+        launch_group: Some(LaunchGroup {
+            executor,
+            task_group: TaskGroupInfo { tasks },
+        }),
         ..Operation::default()
     }
 }

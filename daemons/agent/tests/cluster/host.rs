@@ -31,7 +31,10 @@ impl Running {
 
     pub(crate) async fn stop(self) {
         self.context.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.task).await.expect("it leaves in time").expect("it does not panic");
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("it leaves in time")
+            .expect("it does not panic");
         let left = self.context.tasks.drain(PATIENCE).await;
         assert!(left.is_empty(), "still running: {left:?}");
         assert_eq!(self.context.tasks.failure(), None);
@@ -57,14 +60,17 @@ fn socket() -> Arc<TcpListener> {
 }
 
 fn url(socket: &TcpListener) -> Endpoint {
-    format!("https://{}", socket.local_addr().expect("bound")).parse().expect("an endpoint")
+    format!("https://{}", socket.local_addr().expect("bound"))
+        .parse()
+        .expect("an endpoint")
 }
 
 impl Host {
     pub(crate) fn new() -> Self {
         bcs_kit::logging::init("warn");
         let folder = tempfile::tempdir().expect("a folder");
-        let authority = Authority::open_or_create(&folder.path().join("pki"), "test").expect("an authority");
+        let authority =
+            Authority::open_or_create(&folder.path().join("pki"), "test").expect("an authority");
         let (master_socket, agent_socket) = (socket(), socket());
         let tls = |role: &str| issue(&authority, folder.path().join("pki"), role, "host-1");
         let mut master = bcs_master::Settings::new(
@@ -90,13 +96,27 @@ impl Host {
         agent.executor_reregistration_timeout = Duration::from_secs(2);
         agent.resident_executors = vec![bcs_agent::Resident {
             command: "test-executor".to_owned(),
-            endpoint: format!("unix:{}", folder.path().join("run/resident.sock").display()).parse().expect("a socket"),
+            endpoint: format!("unix:{}", folder.path().join("run/resident.sock").display())
+                .parse()
+                .expect("a socket"),
         }];
-        Self { folder, authority, master_socket, agent_socket, master_settings: master, agent_settings: agent }
+        Self {
+            folder,
+            authority,
+            master_socket,
+            agent_socket,
+            master_settings: master,
+            agent_settings: agent,
+        }
     }
 
     pub(crate) fn tls(&self, role: &str, host: &str) -> TlsFiles {
-        issue(&self.authority, self.folder.path().join(format!("pki-{role}-{host}")), role, host)
+        issue(
+            &self.authority,
+            self.folder.path().join(format!("pki-{role}-{host}")),
+            role,
+            host,
+        )
     }
 
     pub(crate) fn start_master(&self) -> Running {
@@ -128,7 +148,9 @@ impl Host {
 
 fn issue(authority: &Authority, folder: PathBuf, role: &str, host: &str) -> TlsFiles {
     let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
-    authority.issue(&folder, role, host, &names).expect("a certificate")
+    authority
+        .issue(&folder, role, host, &names)
+        .expect("a certificate")
 }
 
 /// Waits until a condition holds.

@@ -347,6 +347,128 @@ fn offers_become_rows() {
     assert_eq!(nodes::amount(2.0), "2");
 }
 
+/// A gateway that has one process: `state` is (status in storage, status at the scheduler).
+#[derive(Clone)]
+struct World(tokio::sync::watch::Sender<(&'static str, &'static str)>);
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "a test's own server")]
+    async fn start(storage: &'static str, scheduler: &'static str) -> (Self, bcs_api::Client) {
+        let world = Self(tokio::sync::watch::Sender::new((storage, scheduler)));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let router = axum::Router::new()
+            .fallback(Self::answer)
+            .with_state(world.clone());
+        drop(tokio::spawn(
+            async move { axum::serve(listener, router).await },
+        ));
+        let file = bcs_api::ClientFile {
+            address,
+            ca: String::new(),
+            token: "t".into(),
+            cluster: "C".into(),
+        };
+        (world, bcs_api::Client::new(&file).unwrap())
+    }
+
+    fn object(status: &str) -> Value {
+        json!({"kind": "process", "metadata": {"name": "web"}, "status": status, "instance": 1,
+            "runningInstance": u8::from(status == "Running"), "message": "because"})
+    }
+
+    async fn answer(
+        axum::extract::State(world): axum::extract::State<World>,
+        uri: http::Uri,
+    ) -> axum::response::Response {
+        use axum::response::IntoResponse as _;
+        let (stored, live) = *world.0.borrow();
+        let ok = |data: Value| json!({"result": true, "code": 0, "message": "success", "data": data, "resourceVersion": "1"});
+        let gone = json!({"result": false, "code": 1_405_202, "message": "gone", "data": null});
+        if uri.path().contains("/scheduler/") {
+            let live_object = ok(json!({"Status": live, "DefineInstances": 1}));
+            return if live.is_empty() { gone } else { live_object }
+                .to_string()
+                .into_response();
+        }
+        if !uri.query().unwrap_or("").contains("watch=true") {
+            let items: Vec<Value> = if stored.is_empty() {
+                vec![]
+            } else {
+                vec![Self::object(stored)]
+            };
+            return ok(Value::Array(items)).to_string().into_response();
+        }
+        let changes = futures_util::stream::unfold(world.0.subscribe(), async |mut states| {
+            states.changed().await.ok()?;
+            let (stored, _) = *states.borrow();
+            let kind = if stored.is_empty() {
+                "DELETED"
+            } else {
+                "MODIFIED"
+            };
+            let event = json!({"type": kind, "object": {"data": Self::object(stored)}});
+            Some((Ok::<_, std::io::Error>(format!("{event}\n")), states))
+        });
+        axum::body::Body::from_stream(changes).into_response()
+    }
+}
+
+async fn wait_for(client: &bcs_api::Client, words: &str) -> (Result<(), Failure>, String) {
+    let page = Page::default();
+    let line = format!("bcs wait process web -n games {words}");
+    let Verb::Wait(wait) = Line::try_parse_from(line.split(' ')).unwrap().verb else {
+        panic!("not a wait");
+    };
+    let done = super::wait::run(client, &wait, &mut Out::to(page.clone())).await;
+    let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    (done, text)
+}
+
+#[tokio::test]
+async fn wait_believes_storage_only_when_the_scheduler_agrees() {
+    // Storage still shows the state from before an update.
+    let (world, client) = World::start("Running", "Operating").await;
+    let late = wait_for(&client, "--for Running --timeout 300ms")
+        .await
+        .0
+        .unwrap_err();
+    assert_eq!(late.code(), 4);
+    assert!(late.to_string().contains("because"), "{late}");
+    let change = async {
+        world.0.send_replace(("Operating", "Operating"));
+        tokio::task::yield_now().await;
+        world.0.send_replace(("Running", "Running"));
+    };
+    let ((done, text), ()) = tokio::join!(wait_for(&client, "--for running --timeout 20s"), change);
+    done.unwrap();
+    assert_eq!(text, "process/web is Running\n");
+}
+
+#[tokio::test]
+async fn wait_tells_missing_and_deleted_apart() {
+    let (_world, client) = World::start("", "").await;
+    assert_eq!(
+        wait_for(&client, "--for Running")
+            .await
+            .0
+            .unwrap_err()
+            .code(),
+        3
+    );
+    wait_for(&client, "--for Deleted").await.0.unwrap();
+    let (world, client) = World::start("Operating", "Operating").await;
+    let change = async {
+        // After the watch is open: its subscription is what is waited for here.
+        while world.0.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        world.0.send_replace(("", ""));
+    };
+    let ((done, _), ()) = tokio::join!(wait_for(&client, "--for Running --timeout 20s"), change);
+    assert_eq!(done.unwrap_err().code(), 3);
+}
+
 #[derive(Clone, Default)]
 struct Page(Arc<Mutex<Vec<u8>>>);
 

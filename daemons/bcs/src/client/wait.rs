@@ -167,7 +167,19 @@ struct Target<'a> {
 impl Target<'_> {
     async fn within(&self, goal: Goal, limit: Duration) -> Done {
         let mut last = String::from("not seen yet");
-        match tokio::time::timeout(limit, self.until(goal, &mut last)).await {
+        let mut connected = false;
+        let waiting = async {
+            loop {
+                match self.until(goal, &mut last, &mut connected).await {
+                    // Daemons may be restarted meanwhile; what is waited for goes on without them.
+                    Err(Failure::Client(error)) if error.is_transient() && connected => {
+                        tokio::time::sleep(RECONFIRM).await;
+                    }
+                    done => return done,
+                }
+            }
+        };
+        match tokio::time::timeout(limit, waiting).await {
             Ok(done) => done,
             Err(_) => Err(Failure::TimedOut(format!(
                 "{}/{} is not {} after {} s (it is {last}); `bcs describe {} {} -n {}` says why",
@@ -182,7 +194,7 @@ impl Target<'_> {
         }
     }
 
-    async fn until(&self, goal: Goal, last: &mut String) -> Done {
+    async fn until(&self, goal: Goal, last: &mut String, connected: &mut bool) -> Done {
         if goal != Goal::Gone && !self.exists().await? {
             return Err(Failure::NotFound(format!(
                 "{}/{} does not exist in namespace {}; create it first, `bcs get {} -A` lists them",
@@ -200,6 +212,7 @@ impl Target<'_> {
         let mut seen = false;
         'list: loop {
             let listing = self.client.listing(watched, scope, None).await?;
+            *connected = true;
             let Some(revision) = listing.revision else {
                 let text = "the storage gives no revision to watch from";
                 return Err(Failure::Failed(text.to_owned()));
@@ -239,8 +252,11 @@ impl Target<'_> {
                 };
                 let change = match change {
                     Ok(Some(change)) => change,
-                    Ok(None) | Err(ClientError::Expired) => continue 'list,
-                    Err(error) if error.is_transient() => continue 'list,
+                    Err(ClientError::Expired) => continue 'list,
+                    Ok(None) => {
+                        tokio::time::sleep(RECONFIRM).await;
+                        continue 'list;
+                    }
                     Err(error) => return Err(error.into()),
                 };
                 if of_instances {

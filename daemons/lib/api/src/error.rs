@@ -109,9 +109,7 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } => true,
             Self::Refused(refusal) => {
-                refusal.status == StatusCode::SERVICE_UNAVAILABLE
-                    || refusal.status == StatusCode::TOO_MANY_REQUESTS
-                    || refusal.code == 1_405_009
+                matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504) || refusal.code == 1_405_009
             }
             _ => false,
         }

@@ -1,5 +1,12 @@
 //! The in-memory stores pass the suites that every back end must pass.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -58,11 +58,7 @@ impl Core {
             .frameworks
             .iter()
             .filter(|(_, framework)| framework.stream.is_some())
-            .filter(|(_, framework)| {
-                framework.filters.get(agent_id).is_none_or(|filter| {
-                    filter.until <= now.monotonic || !filter.refused.contains(&free)
-                })
-            })
+            .filter(|(id, framework)| !self.refuses(id, framework, agent_id, &free, now))
             .filter_map(|(id, framework)| {
                 let role = framework
                     .roles()
@@ -84,6 +80,34 @@ impl Core {
         if let Some((_, _, framework, role)) = choice {
             self.make_offer(framework, agent_id.clone(), role, free, now);
         }
+    }
+
+    /// Whether it refused, lately, all that it could now have of this agent: what is free, and what it holds offers
+    /// for. Anything that came free since then makes the sum larger than what was refused.
+    fn refuses(
+        &self,
+        id: &FrameworkId,
+        framework: &Framework,
+        agent: &AgentId,
+        free: &Resources,
+        now: Now,
+    ) -> bool {
+        let Some(filter) = framework
+            .filters
+            .get(agent)
+            .filter(|filter| filter.until > now.monotonic)
+        else {
+            return false;
+        };
+        let mut available = free.clone();
+        for offer in self
+            .offers
+            .values()
+            .filter(|offer| offer.agent == *agent && offer.framework == *id)
+        {
+            available.add(&offer.resources);
+        }
+        filter.refused.contains(&available)
     }
 
     /// The largest part of any scalar of the cluster that the framework uses or was offered.

@@ -99,7 +99,13 @@ pub fn unpack(
     bounds: Bounds,
     cancel: &CancellationToken,
 ) -> Result<u64, Error> {
-    let mut room = Room { target, bounds, bytes: 0, files: 0, cancel };
+    let mut room = Room {
+        target,
+        bounds,
+        bytes: 0,
+        files: 0,
+        cancel,
+    };
     let input = File::open(file)?;
     match kind {
         Kind::Tar => tar_entries(io::BufReader::new(input), &mut room)?,
@@ -127,7 +133,12 @@ fn tar_entries(reader: impl Read, room: &mut Room<'_>) -> Result<(), Error> {
             (EntryType::Symlink, Some(to)) => room.symlink(&name, &path, &to)?,
             (EntryType::Link, Some(to)) => room.hard_link(&name, &path, &to)?,
             (EntryType::XGlobalHeader | EntryType::XHeader, _) => {}
-            _ => return Err(refuse(&name, "only files, directories and links are unpacked")),
+            _ => {
+                return Err(refuse(
+                    &name,
+                    "only files, directories and links are unpacked",
+                ));
+            }
         }
     }
     // What follows the end mark is read too: a cut-off stream shows here.
@@ -140,7 +151,7 @@ fn zip_entries(file: File, room: &mut Room<'_>) -> Result<(), Error> {
     let mut archive = zip::ZipArchive::new(file)?;
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index)?;
-        let name = entry.name().to_owned();
+        let name = entry.name()?.into_owned();
         let path = PathBuf::from(&name);
         let mode = entry.unix_mode().unwrap_or(0o644);
         match mode & KIND {
@@ -151,14 +162,22 @@ fn zip_entries(file: File, room: &mut Room<'_>) -> Result<(), Error> {
                 room.symlink(&name, &path, Path::new(&to))?;
             }
             0 | 0o100_000 => room.file(&name, &path, mode, &mut entry)?,
-            _ => return Err(refuse(&name, "only files, directories and links are unpacked")),
+            _ => {
+                return Err(refuse(
+                    &name,
+                    "only files, directories and links are unpacked",
+                ));
+            }
         }
     }
     Ok(())
 }
 
 fn refuse(entry: &str, reason: &'static str) -> Error {
-    Error::Entry { entry: entry.chars().take(200).collect(), reason }
+    Error::Entry {
+        entry: entry.chars().take(200).collect(),
+        reason,
+    }
 }
 
 struct Room<'a> {
@@ -190,7 +209,10 @@ impl Room<'_> {
         }
         self.files += 1;
         if self.files > self.bounds.files {
-            return Err(Error::Bound { bound: self.bounds.files, unit: "entries" });
+            return Err(Error::Bound {
+                bound: self.bounds.files,
+                unit: "entries",
+            });
         }
         let parts = plain(path)
             .ok_or_else(|| refuse(name, "absolute names and '..' lead out of the package"))?;
@@ -254,7 +276,10 @@ impl Room<'_> {
         let left = self.bounds.bytes - self.bytes;
         let written = io::copy(&mut content.take(left.saturating_add(1)), &mut file)?;
         if written > left {
-            return Err(Error::Bound { bound: self.bounds.bytes, unit: "bytes" });
+            return Err(Error::Bound {
+                bound: self.bounds.bytes,
+                unit: "bytes",
+            });
         }
         self.bytes += written;
         // Readable for its owner in any case; never set-id, never writable for all.
@@ -268,7 +293,9 @@ impl Room<'_> {
         };
         // It may climb first, as far as it is deep, and go down after that, never up again: a
         // name on the way down may itself be a link, from where up leads elsewhere.
-        let mut depth = parts.parent().map_or(0, |parent| parent.components().count());
+        let mut depth = parts
+            .parent()
+            .map_or(0, |parent| parent.components().count());
         let mut down = false;
         for part in to.components() {
             match part {

@@ -75,7 +75,14 @@ impl Cache {
             let digest = entry.file_name().to_string_lossy().into_owned();
             let unpacked = tree_bytes(&dir.join("unpacked").join(&digest));
             let used = data.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            index.insert(digest, Entry { bytes: data.len() + unpacked, used, pins: 0 });
+            index.insert(
+                digest,
+                Entry {
+                    bytes: data.len() + unpacked,
+                    used,
+                    pins: 0,
+                },
+            );
         }
         for entry in fs::read_dir(dir.join("unpacked"))?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -84,7 +91,11 @@ impl Cache {
                 fs::remove_dir_all(entry.path())?;
             }
         }
-        let cache = Self { dir: dir.to_owned(), bound, index: Arc::new(Mutex::new(index)) };
+        let cache = Self {
+            dir: dir.to_owned(),
+            bound,
+            index: Arc::new(Mutex::new(index)),
+        };
         cache.trim();
         Ok(cache)
     }
@@ -132,7 +143,11 @@ impl Cache {
     pub fn insert(&self, digest: &str, file: &Path) -> io::Result<()> {
         let bytes = fs::metadata(file)?.len();
         fs::rename(file, self.file(digest))?;
-        let entry = Entry { bytes, used: SystemTime::now(), pins: 0 };
+        let entry = Entry {
+            bytes,
+            used: SystemTime::now(),
+            pins: 0,
+        };
         self.lock().entry(digest.to_owned()).or_insert(entry);
         Ok(())
     }
@@ -140,7 +155,11 @@ impl Cache {
     /// Marks a digest as used now, and keeps it until the pin is dropped.
     pub fn pin(&self, digest: &str) -> Pin {
         let now = SystemTime::now();
-        let fresh = Entry { bytes: 0, used: now, pins: 0 };
+        let fresh = Entry {
+            bytes: 0,
+            used: now,
+            pins: 0,
+        };
         {
             let mut index = self.lock();
             let entry = index.entry(digest.to_owned()).or_insert(fresh);
@@ -152,7 +171,10 @@ impl Cache {
             drop(file.set_modified(now));
         }
         self.trim();
-        Pin { index: self.index.clone(), digest: digest.to_owned() }
+        Pin {
+            index: self.index.clone(),
+            digest: digest.to_owned(),
+        }
     }
 
     /// Notes that an entry takes more room.
@@ -177,7 +199,9 @@ impl Cache {
                 .filter(|(_, entry)| entry.pins == 0)
                 .min_by_key(|(_, entry)| entry.used)
                 .map(|(digest, entry)| (digest.clone(), entry.bytes));
-            let Some((digest, bytes)) = oldest else { return };
+            let Some((digest, bytes)) = oldest else {
+                return;
+            };
             index.remove(&digest);
             total -= bytes;
             // The tree first: without the file it would be an orphan, removed at the next start.
@@ -205,12 +229,18 @@ mod tests {
         let a = add("a");
         drop(add("b"));
         drop(add("c"));
-        assert!(cache.has("a") && !cache.has("b") && cache.has("c"), "a is in use");
+        assert!(
+            cache.has("a") && !cache.has("b") && cache.has("c"),
+            "a is in use"
+        );
         drop(a);
         drop(cache.pin("a"));
         drop(add("d"));
         assert!(cache.has("a") && !cache.has("c") && cache.has("d"));
         let cache = Cache::open(dir.path(), 100).unwrap();
-        assert!(!cache.has("a") && cache.has("d"), "order survives a restart");
+        assert!(
+            !cache.has("a") && cache.has("d"),
+            "order survives a restart"
+        );
     }
 }

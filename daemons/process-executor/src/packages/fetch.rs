@@ -61,11 +61,17 @@ struct Attempt {
 }
 
 fn fatal(reason: impl Into<String>) -> Attempt {
-    Attempt { reason: reason.into(), again: false }
+    Attempt {
+        reason: reason.into(),
+        again: false,
+    }
 }
 
 fn transient(reason: impl Into<String>) -> Attempt {
-    Attempt { reason: reason.into(), again: true }
+    Attempt {
+        reason: reason.into(),
+        again: true,
+    }
 }
 
 /// What came of asking for a file.
@@ -78,8 +84,10 @@ enum Got {
 
 impl Target {
     fn new(url: &str, user: &str, password: &str) -> Result<Self, PackageError> {
-        let refuse =
-            |reason: String| PackageError::Address { url: hidden(url), reason };
+        let refuse = |reason: String| PackageError::Address {
+            url: hidden(url),
+            reason,
+        };
         let mut parsed = Url::parse(url).map_err(|error| refuse(error.to_string()))?;
         if !matches!(parsed.scheme(), "http" | "https" | "file") {
             return Err(refuse("only http, https and file are fetched".to_owned()));
@@ -90,21 +98,37 @@ impl Target {
             password = parsed.password().unwrap_or_default().to_owned();
         }
         // Credentials must not show up in messages. Both calls fail only where there are none.
-        drop(parsed.set_username(""));
-        drop(parsed.set_password(None));
-        Ok(Self { url: parsed, user, password })
+        let _ = parsed.set_username("");
+        let _ = parsed.set_password(None);
+        Ok(Self {
+            url: parsed,
+            user,
+            password,
+        })
     }
 
     fn failed(&self, reason: impl Into<String>) -> PackageError {
-        PackageError::Download { url: self.url.to_string(), reason: reason.into() }
+        PackageError::Download {
+            url: self.url.to_string(),
+            reason: reason.into(),
+        }
     }
 
     fn name(&self) -> String {
-        let last = self.url.path_segments().and_then(|mut parts| parts.next_back());
+        let last = self
+            .url
+            .path_segments()
+            .and_then(|mut parts| parts.next_back());
         let name: String = last
             .unwrap_or_default()
             .chars()
-            .map(|letter| if letter.is_control() || letter == '/' { '_' } else { letter })
+            .map(|letter| {
+                if letter.is_control() || letter == '/' {
+                    '_'
+                } else {
+                    letter
+                }
+            })
             .collect();
         match name.as_str() {
             "" | "." | ".." => "package".to_owned(),
@@ -157,7 +181,12 @@ impl Demand {
             return Ok(());
         }
         let (found, expected) = (found.clone(), expected.clone());
-        Err(PackageError::Checksum { url: url.to_string(), algorithm, found, expected })
+        Err(PackageError::Checksum {
+            url: url.to_string(),
+            algorithm,
+            found,
+            expected,
+        })
     }
 }
 
@@ -182,10 +211,16 @@ impl Fetcher {
             extra = reqwest::Certificate::from_pem_bundle(&pem)
                 .map_err(|error| format!("download_ca {}: {}", path.display(), chain(&error)))?;
         }
-        let client = builder().tls_certs_merge(extra.clone()).build().or_else(|error| {
-            tracing::warn!(error = chain(&error), "no system certificates; https needs download_ca");
-            builder().tls_certs_only(extra).build()
-        });
+        let client = builder()
+            .tls_certs_merge(extra.clone())
+            .build()
+            .or_else(|error| {
+                tracing::warn!(
+                    error = chain(&error),
+                    "no system certificates; https needs download_ca"
+                );
+                builder().tls_certs_only(extra).build()
+            });
         Ok(Self {
             client: client.map_err(|error| chain(&error))?,
             stall: settings.download_stall(),
@@ -247,7 +282,9 @@ impl Fetcher {
         match got? {
             Got::Unchanged => {}
             Got::File(validators) => {
-                known = digests(&partial).await.map_err(|source| file(&name, &partial, source))?;
+                known = digests(&partial)
+                    .await
+                    .map_err(|source| file(&name, &partial, source))?;
                 known.etag = validators.etag;
                 known.last_modified = validators.last_modified;
                 if let Err(error) = demand.check(&known, &target.url) {
@@ -296,7 +333,9 @@ impl Fetcher {
             let mut sink = File::create(&copy)?;
             io::copy(&mut source.take(limit.saturating_add(1)), &mut sink)
         };
-        let copied = tokio::task::spawn_blocking(work).await.map_err(io::Error::other);
+        let copied = tokio::task::spawn_blocking(work)
+            .await
+            .map_err(io::Error::other);
         let bytes = match copied {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(error)) | Err(error) => return Err(target.failed(error.to_string())),
@@ -305,7 +344,9 @@ impl Fetcher {
             drop(fs::remove_file(&partial));
             return Err(target.failed(format!("larger than {limit} bytes")));
         }
-        let known = digests(&partial).await.map_err(|source| file(&name, &partial, source))?;
+        let known = digests(&partial)
+            .await
+            .map_err(|source| file(&name, &partial, source))?;
         demand.check(&known, &target.url)?;
         match cache.has(&known.digest) {
             true => drop(fs::remove_file(&partial)),
@@ -445,8 +486,19 @@ impl Fetcher {
                 set(header::RANGE, &format!("bytes={have}-"));
                 set(header::IF_RANGE, validator);
             }
-            (None, Some(Known { etag: Some(etag), .. })) => set(header::IF_NONE_MATCH, etag),
-            (None, Some(Known { last_modified: Some(date), .. })) => {
+            (
+                None,
+                Some(Known {
+                    etag: Some(etag), ..
+                }),
+            ) => set(header::IF_NONE_MATCH, etag),
+            (
+                None,
+                Some(Known {
+                    last_modified: Some(date),
+                    ..
+                }),
+            ) => {
                 set(header::IF_MODIFIED_SINCE, date);
             }
             (None, _) => {}
@@ -486,8 +538,11 @@ impl Fetcher {
             Some(text) => fs::write(&validator, text).map_err(disk)?,
             None => drop(fs::remove_file(&validator)),
         }
-        let mut file =
-            OpenOptions::new().create(true).append(true).open(partial).map_err(disk)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(partial)
+            .map_err(disk)?;
         file.set_len(start).map_err(disk)?;
         let mut size = start;
         while let Some(chunk) = self.chunk(&mut answer).await? {
@@ -520,7 +575,11 @@ impl Fetcher {
     }
 
     /// Asks, and follows a bounded number of redirects; credentials stay with their host.
-    async fn ask(&self, target: &Target, headers: &HeaderMap) -> Result<reqwest::Response, Attempt> {
+    async fn ask(
+        &self,
+        target: &Target,
+        headers: &HeaderMap,
+    ) -> Result<reqwest::Response, Attempt> {
         let mut url = target.url.clone();
         for _ in 0..=self.redirects {
             let mut request = self.client.get(url.clone()).headers(headers.clone());
@@ -543,12 +602,17 @@ impl Fetcher {
             let place = answer.headers().get(header::LOCATION);
             let next = place.and_then(|place| url.join(place.to_str().ok()?).ok());
             let Some(next) = next else {
-                return Err(fatal(format!("{url} redirects to nowhere ({})", answer.status())));
+                return Err(fatal(format!(
+                    "{url} redirects to nowhere ({})",
+                    answer.status()
+                )));
             };
             if !matches!(next.scheme(), "http" | "https")
                 || (url.scheme() == "https" && next.scheme() == "http")
             {
-                return Err(fatal(format!("{url} redirects to {next}, which is not allowed")));
+                return Err(fatal(format!(
+                    "{url} redirects to {next}, which is not allowed"
+                )));
             }
             url = next;
         }
@@ -585,7 +649,11 @@ fn hash(parts: &[&str]) -> String {
 }
 
 fn file(name: &str, path: &Path, source: io::Error) -> PackageError {
-    PackageError::File { name: name.to_owned(), path: path.to_owned(), source }
+    PackageError::File {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        source,
+    }
 }
 
 /// Both checksums of a file.
@@ -610,5 +678,7 @@ async fn digests(path: &Path) -> io::Result<Known> {
             ..Known::default()
         })
     };
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other)?
 }

@@ -43,7 +43,9 @@ pub enum PackageError {
         reason: String,
     },
     /// It is not what it should be.
-    #[error("package {url}: {algorithm} is {found}, expected {expected}; the server has another file, or it was damaged")]
+    #[error(
+        "package {url}: {algorithm} is {found}, expected {expected}; the server has another file, or it was damaged"
+    )]
     Checksum {
         /// Without password.
         url: String,
@@ -109,7 +111,8 @@ pub struct Package {
     /// File name.
     pub name: String,
     file: PathBuf,
-    pin: Arc<Pin>,
+    /// Held, not read.
+    _pin: Arc<Pin>,
 }
 
 impl Packages {
@@ -120,11 +123,20 @@ impl Packages {
     pub fn open(settings: &Settings, metrics: &Metrics) -> io::Result<Self> {
         let dir = settings.data_dir.join("packages");
         let cache = Cache::open(&dir, settings.cache_bytes)?;
-        let bounds =
-            Bounds { bytes: settings.unpacked_max_bytes, files: settings.package_max_files };
+        let bounds = Bounds {
+            bytes: settings.unpacked_max_bytes,
+            files: settings.package_max_files,
+        };
         let fetcher = fetch::Fetcher::new(settings, metrics).map_err(io::Error::other)?;
-        let shared = Shared { cache, bounds, locks: Mutex::default() };
-        Ok(Self { shared: Arc::new(shared), fetcher: Arc::new(fetcher) })
+        let shared = Shared {
+            cache,
+            bounds,
+            locks: Mutex::default(),
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            fetcher: Arc::new(fetcher),
+        })
     }
 
     /// Gets a package into the cache.
@@ -143,7 +155,13 @@ impl Packages {
         };
         let file = self.shared.cache.file(&digest);
         let pin = Arc::new(self.shared.cache.pin(&digest));
-        Ok(Package { shared: self.shared.clone(), digest, name, file, pin })
+        Ok(Package {
+            shared: self.shared.clone(),
+            digest,
+            name,
+            file,
+            _pin: pin,
+        })
     }
 
     /// Gets the content of a configuration file.
@@ -176,11 +194,18 @@ impl Shared {
 
 impl Package {
     fn refuse(&self, reason: impl Into<String>) -> PackageError {
-        PackageError::Content { name: self.name.clone(), reason: reason.into() }
+        PackageError::Content {
+            name: self.name.clone(),
+            reason: reason.into(),
+        }
     }
 
     fn io(&self, path: &std::path::Path, source: io::Error) -> PackageError {
-        PackageError::File { name: self.name.clone(), path: path.to_owned(), source }
+        PackageError::File {
+            name: self.name.clone(),
+            path: path.to_owned(),
+            source,
+        }
     }
 
     /// The unpacked content, made on first use; `None` for a file that is no archive.

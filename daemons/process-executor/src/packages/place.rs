@@ -24,10 +24,15 @@ pub fn place(
     gid: u32,
     cancel: &CancellationToken,
 ) -> Result<(), PackageError> {
-    let Some(first) = packages.first() else { return Ok(()) };
+    let Some(first) = packages.first() else {
+        return Ok(());
+    };
     let lock = first.shared.lock(&target.display().to_string());
     let _held = lock.lock().unwrap_or_else(PoisonError::into_inner);
-    let digests: Vec<&str> = packages.iter().map(|package| package.digest.as_str()).collect();
+    let digests: Vec<&str> = packages
+        .iter()
+        .map(|package| package.digest.as_str())
+        .collect();
     let wanted = digests.join("\n");
     let mark = target.join(MARK);
     let plain = fs::symlink_metadata(&mark).is_ok_and(|data| data.is_file() && data.len() < 8192);
@@ -35,7 +40,12 @@ pub fn place(
         return Ok(());
     }
     for package in packages {
-        let own = Owner { uid, gid, root: nix::unistd::geteuid().is_root(), cancel };
+        let own = Owner {
+            uid,
+            gid,
+            root: nix::unistd::geteuid().is_root(),
+            cancel,
+        };
         let result = match package.unpacked(cancel)? {
             Some(tree) => own.tree(&tree, target),
             None => own.file(&package.file, &target.join(&package.name), Some(0o755)),

@@ -25,6 +25,8 @@ pub(crate) struct Agent {
     pub(crate) attributes: Vec<Attribute>,
     /// All its resources, once the master told.
     pub(crate) total: Option<Resources>,
+    /// The most cores and memory that one offer of it had, for want of its total.
+    pub(crate) most: (f64, f64),
     pub(crate) active: bool,
     pub(crate) registered_nanos: i64,
     pub(crate) reregistered_nanos: i64,
@@ -71,6 +73,8 @@ impl Hosts {
             let agent = self.agents.entry(agent_id.clone()).or_default();
             unknown |= agent.total.is_none();
             agent.active = true;
+            agent.most.0 = agent.most.0.max(resources.scalar("cpus"));
+            agent.most.1 = agent.most.1.max(resources.scalar("mem"));
             agent.hostname.clone_from(&offer.hostname);
             agent.attributes.clone_from(&offer.attributes);
             if let Some(url) = &offer.url {

@@ -180,11 +180,11 @@ impl Cluster {
             if self.misfit(need, version, retain, &lane_id.0, agent, Some(lane)).is_some() {
                 continue;
             }
-            let share = |name: &str| {
-                let total = agent.total.as_ref().map_or(0.0, |total| total.scalar(name));
-                lane.free.scalar(name) / if total > 0.0 { total } else { lane.free.scalar(name).max(1.0) }
+            let share = |name: &str, most: f64| {
+                let total = agent.total.as_ref().map_or(most, |total| total.scalar(name));
+                if total > 0.0 { lane.free.scalar(name) / total } else { 0.0 }
             };
-            let score = share("cpus") + share("mem");
+            let score = share("cpus", agent.most.0) + share("mem", agent.most.1);
             if best.is_none_or(|(most, _)| score > most) {
                 best = Some((score, lane_id));
             }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! framework                                the id that the master gave us
+//! stamp                                    the highest time stamp in any id
 //! app/<namespace>/<app>                    application, current version, operation under way
 //! version/<namespace>/<app>/<version>      template
 //! group/<namespace>/<app>/<taskgroup id>   taskgroup with its intents
@@ -208,6 +209,13 @@ pub(crate) struct FrameworkRecord {
     pub(crate) id: String,
 }
 
+/// The highest stamp given out, so that no id comes twice however the clock and a crash fall.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StampRecord {
+    pub(crate) format: u32,
+    pub(crate) last: u64,
+}
+
 /// Any other stored object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Stored<T> {
@@ -219,6 +227,7 @@ pub(crate) struct Stored<T> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Key {
     Framework,
+    Stamp,
     App(Name),
     Version(Name, String),
     Group(Name, u64, String),
@@ -231,6 +240,7 @@ impl Key {
     pub(crate) fn path(&self) -> String {
         match self {
             Self::Framework => "framework".to_owned(),
+            Self::Stamp => "stamp".to_owned(),
             Self::App(name) => format!("app/{name}"),
             Self::Version(app, version) => format!("version/{app}/{version}"),
             Self::Group(app, _, id) => format!("group/{app}/{id}"),

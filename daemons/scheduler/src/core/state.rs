@@ -152,6 +152,11 @@ impl Cluster {
     pub(crate) fn stamp(&mut self, now: Now) -> u64 {
         let clock = u64::try_from(now.unix_millis).unwrap_or(0).saturating_mul(1_000_000);
         self.last_nanos = clock.max(self.last_nanos + 1);
+        self.out.mark(Key::Stamp);
+        self.last_nanos
+    }
+
+    pub(crate) fn last_stamp(&self) -> u64 {
         self.last_nanos
     }
 

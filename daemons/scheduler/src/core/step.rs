@@ -192,6 +192,9 @@ impl Cluster {
                 let id = self.framework_id.clone()?;
                 json(&FrameworkRecord { format: FORMAT, id })
             }
+            Key::Stamp => {
+                json(&super::records::StampRecord { format: FORMAT, last: self.last_stamp() })
+            }
             Key::App(name) => json(&self.apps.get(name)?.record),
             Key::Version(app, version) => {
                 let object = self.apps.get(app)?.versions.get(version)?.as_ref();
@@ -213,7 +216,7 @@ impl Cluster {
     /// What the watch feed says about a key.
     pub(crate) fn change(&self, key: &Key) -> Option<Change> {
         let (kind, namespace, name, object) = match key {
-            Key::Framework | Key::Version(..) => return None,
+            Key::Framework | Key::Stamp | Key::Version(..) => return None,
             Key::App(name) => {
                 let app = self.apps.get(name);
                 let kind = "application";

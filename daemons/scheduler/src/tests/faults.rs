@@ -51,8 +51,6 @@ fn a_dropped_launch_is_built_again_whatever_the_policy_says() {
         state: TaskState::Dropped.number(),
         ..TaskStatus::default()
     };
-    sim.queue.clear();
-    sim.offer();
     sim.queue.push_back(Event::Update(Box::new(status)));
     sim.settle();
     assert_ne!(sim.task("web", 0), task);

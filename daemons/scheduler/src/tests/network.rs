@@ -50,7 +50,7 @@ struct Script {
 struct Master {
     script: Arc<Mutex<Script>>,
     endpoint: Endpoint,
-    context: Context,
+    _context: Context,
     changed: Arc<tokio::sync::watch::Sender<u64>>,
 }
 
@@ -62,7 +62,7 @@ impl Master {
         let master = Self {
             script: Arc::default(),
             endpoint: Endpoint::Url(format!("http://{address}")),
-            context: context.clone(),
+            _context: context.clone(),
             changed: Arc::new(tokio::sync::watch::Sender::new(0)),
         };
         let router = Router::new()

@@ -195,7 +195,7 @@ fn versions_are_kept_and_trimmed() {
     assert_eq!(stored, 4, "the current one and three before it");
     sim.order(Command::Delete { name: name("web"), enforce: false, kind: None }).unwrap();
     sim.settle();
-    assert_eq!(sim.store.keys().map(String::as_str).collect::<Vec<_>>(), ["framework"]);
+    assert_eq!(sim.store.keys().map(String::as_str).collect::<Vec<_>>(), ["framework", "stamp"]);
     assert!(sim.running().is_empty());
     let last = sim.changes.last().unwrap();
     assert!(sim.changes.iter().any(|change| change.kind == "application" && change.object.is_none()), "{last:?}");

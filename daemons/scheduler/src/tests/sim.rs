@@ -39,7 +39,7 @@ pub(crate) struct SimTask {
 pub(crate) struct SimAgent {
     pub(crate) reachable: bool,
     pub(crate) total: Resources,
-    offered: Option<String>,
+    offered: BTreeMap<String, Resources>,
 }
 
 /// Where a crash hits a batch.
@@ -100,7 +100,7 @@ impl Sim {
                 .with_scalar("mem", 4096.0)
                 .with_scalar("disk", 4096.0)
                 .with_ranges("ports", &[(31_000, 31_099)]);
-            let agent = SimAgent { reachable: true, total, offered: None };
+            let agent = SimAgent { reachable: true, total, offered: BTreeMap::new() };
             sim.agents.insert(format!("agent-{number}"), agent);
         }
         sim.subscribe();
@@ -122,7 +122,7 @@ impl Sim {
             session: self.session,
         });
         for agent in self.agents.values_mut() {
-            agent.offered = None;
+            agent.offered.clear();
         }
         let ids: Vec<String> = self.tasks.keys().cloned().collect();
         for id in ids {
@@ -131,22 +131,25 @@ impl Sim {
         self.offer();
     }
 
-    /// Offers what is free on reachable agents that have no offer outstanding.
+    /// Offers what is free, and not on offer already, on reachable agents.
     pub(crate) fn offer(&mut self) {
         let names: Vec<String> = self.agents.keys().cloned().collect();
         for name in names {
             let used = self.used(&name);
             let agent = &self.agents[&name];
-            if !agent.reachable || agent.offered.is_some() {
+            if !agent.reachable {
                 continue;
             }
             let mut free = agent.total.clone();
             free.subtract(&used);
+            for offered in agent.offered.values() {
+                free.subtract(offered);
+            }
             if free.scalar("cpus") < 0.02 {
                 continue;
             }
             let id = format!("offer-{}", self.fresh());
-            self.agents.get_mut(&name).unwrap().offered = Some(id.clone());
+            self.agents.get_mut(&name).unwrap().offered.insert(id.clone(), free.clone());
             let offer = Offer {
                 id: OfferId { value: id },
                 agent_id: AgentId { value: name.clone() },
@@ -161,9 +164,8 @@ impl Sim {
 
     /// Takes an agent's offer back.
     pub(crate) fn rescind(&mut self, agent: &str) {
-        if let Some(offer) = self.agents.get_mut(agent).unwrap().offered.take() {
-            self.queue.push_back(Event::Rescind(offer));
-        }
+        let offered = std::mem::take(&mut self.agents.get_mut(agent).unwrap().offered);
+        self.queue.extend(offered.into_keys().map(Event::Rescind));
     }
 
     fn used(&self, agent: &str) -> Resources {
@@ -268,9 +270,7 @@ impl Sim {
             .agents
             .iter()
             .find(|(_, agent)| {
-                agent.reachable
-                    && offered.len() == 1
-                    && agent.offered.as_deref() == offered.first().copied()
+                agent.reachable && offered.iter().all(|id| agent.offered.contains_key(*id))
             })
             .map(|(name, _)| name.clone());
         for operation in &accept.operations {
@@ -310,7 +310,8 @@ impl Sim {
             }
         }
         if let Some(agent) = agent {
-            self.agents.get_mut(&agent).unwrap().offered = None;
+            let agent = self.agents.get_mut(&agent).unwrap();
+            agent.offered.retain(|id, _| !offered.contains(&id.as_str()));
         }
         self.offer();
     }
@@ -373,7 +374,7 @@ impl Sim {
             CallType::Decline => {
                 for id in &call.decline.as_ref().unwrap().offer_ids {
                     for agent in self.agents.values_mut() {
-                        agent.offered.take_if(|offered| *offered == id.value);
+                        agent.offered.remove(&id.value);
                     }
                 }
             }

@@ -64,3 +64,26 @@ fn records_of_a_later_format_are_refused_by_name() {
     let error = crate::restore::load(entries, &sealer, &mut sim.cluster, sim.now).unwrap_err();
     assert!(error.to_string().contains("framework") && error.to_string().contains("99"), "{error}");
 }
+
+#[test]
+fn write_fixture() {
+    let mut sim = Sim::new(1);
+    let put = bcs_model::v4::ConfigMap {
+        metadata: bcs_model::meta::ObjectMeta { name: "cfg".into(), namespace: "arcade".into(), ..Default::default() },
+        ..Default::default()
+    };
+    sim.order(Command::PutConfigMap { object: Box::new(put), create: true }).unwrap();
+    let setting = bcs_model::v4::AgentSetting { inner_ip: "10.0.0.1".into(), ..Default::default() };
+    sim.order(Command::PutSettings(vec![setting])).unwrap();
+    sim.order(Command::Enable { ips: vec!["10.0.0.1".into()], enabled: false }).unwrap();
+    sim.order(Command::Create(Box::new(process("web", 2)))).unwrap();
+    sim.settle();
+    sim.automatic = false;
+    let id = sim.cluster.group(&name("web"), 1).unwrap().group.id.clone();
+    sim.rescind("agent-0");
+    sim.settle();
+    sim.order(Command::Reschedule { taskgroup: id, retain_seconds: 0 }).unwrap();
+    sim.order(Command::Scale { name: name("web"), instances: 3, kind: None }).unwrap();
+    let all: BTreeMap<String, serde_json::Value> = sim.store.iter().map(|(k, v)| (k.clone(), serde_json::from_slice(v).unwrap())).collect();
+    std::fs::write("/tmp/bcs/format-1.json", serde_json::to_string_pretty(&all).unwrap()).unwrap();
+}
