@@ -148,7 +148,12 @@ pub async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
         ),
     );
     if let Some(listener) = executors_tcp {
-        let router = executor_router(app.clone(), Proof::Token);
+        let proof = if settings.authenticate_executors {
+            Proof::Token
+        } else {
+            Proof::None
+        };
+        let router = executor_router(app.clone(), proof);
         let serving = bcs_httpd::serve(
             listener,
             router,

@@ -35,6 +35,10 @@ pub struct Settings {
     /// Plain HTTP for executors that cannot use the unix socket; loopback only, every call with its token.
     #[serde(default)]
     pub executor_listen: Option<Listen>,
+    /// Whether calls on `executor_listen` need the token; off only for executors that do not know tokens, on hosts
+    /// where every local user may be trusted.
+    #[serde(default = "yes")]
+    pub authenticate_executors: bool,
     /// What is offered; by default what the host has, less a reserve for the system.
     #[serde(default)]
     pub resources: ResourceSettings,
@@ -181,6 +185,7 @@ impl Settings {
             hostname: None,
             ip: None,
             executor_listen: None,
+            authenticate_executors: true,
             resources: ResourceSettings::default(),
             attributes: BTreeMap::new(),
             attributes_dir: None,

@@ -36,6 +36,9 @@ pub(crate) struct Options {
     /// Name of the cluster
     #[arg(long, default_value = "BCS-MESOS-10000")]
     cluster: String,
+    /// Host ports that programs may get
+    #[arg(long, value_name = "FROM-TO", default_value = "31000-32000")]
+    ports: String,
     /// Deploy three instances of the example server, show them, and remove them at the end
     #[arg(long)]
     demo: bool,

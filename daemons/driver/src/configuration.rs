@@ -51,6 +51,30 @@ pub(crate) async fn put_secret(
         .into_response())
 }
 
+/// As the scheduler has it now; the original offers this through storage only.
+pub(crate) async fn get_config_map(
+    State(driver): State<Driver>,
+    Path((namespace, name)): Path<(String, String)>,
+) -> Answered {
+    let path = format!(
+        "/v1/configmap/{}/{}",
+        request::namespace(&namespace)?,
+        request::name(&name)?
+    );
+    Ok(driver.call(Method::GET, &path).await?.into_response())
+}
+
+pub(crate) async fn list_config_maps(
+    State(driver): State<Driver>,
+    Path(namespace): Path<String>,
+) -> Answered {
+    let path = format!(
+        "/v1/configmaps?namespace={}",
+        request::namespace(&namespace)?
+    );
+    Ok(driver.call(Method::GET, &path).await?.into_response())
+}
+
 pub(crate) async fn delete_config_map(
     driver: State<Driver>,
     path: Path<(String, String)>,

@@ -50,11 +50,13 @@ pub(crate) fn router(driver: Driver, settings: &Settings, context: &Context) -> 
         .merge(family(Family(Kind::Process)))
         .route(
             "/namespaces/{ns}/configmaps",
-            post(configuration::put_config_map).put(configuration::put_config_map),
+            post(configuration::put_config_map)
+                .put(configuration::put_config_map)
+                .get(configuration::list_config_maps),
         )
         .route(
             "/namespaces/{ns}/configmaps/{name}",
-            delete(configuration::delete_config_map),
+            get(configuration::get_config_map).delete(configuration::delete_config_map),
         )
         .route(
             "/namespaces/{ns}/secrets",

@@ -291,7 +291,14 @@ fn staging(state: &mut State, event: Event) -> Vec<Effect> {
 
 fn starting(state: &mut State, event: Event, now: u64, facts: Facts) -> Vec<Effect> {
     match event {
-        Event::Spawned(Ok(process)) if !facts.pid_file => runs(state, process),
+        Event::Spawned(Ok(process)) if !facts.pid_file => {
+            let early = state.exit.take();
+            let mut effects = runs(state, process);
+            if let Some(exit) = early {
+                effects.extend(exited(state, exit, false));
+            }
+            effects
+        }
         Event::Spawned(Ok(_)) => {
             let deadline = now + facts.start_grace + START_LIMIT;
             state.stop = Some(Stop {
@@ -314,6 +321,11 @@ fn starting(state: &mut State, event: Event, now: u64, facts: Facts) -> Vec<Effe
         }
         Event::Found(Ok(process)) => runs(state, process),
         Event::Found(Err(why)) => end(state, Outcome::Failed, why),
+        // Exits and answers come by different ways; the answer to the start follows at once.
+        Event::Exited(exit) if !facts.pid_file => {
+            state.exit = Some(exit);
+            Vec::new()
+        }
         Event::Exited(exit) => exited(state, exit, false),
         Event::Deadline if state.stop.is_some() => {
             let message = "the start command did not end in time".to_owned();

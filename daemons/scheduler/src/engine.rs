@@ -42,7 +42,9 @@ impl Clock {
     pub(crate) fn now(self) -> Now {
         Now {
             // From 1 on, so that "since the beginning" is told from "never".
-            millis: u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1),
+            millis: u64::try_from(self.0.elapsed().as_millis())
+                .unwrap_or(u64::MAX)
+                .saturating_add(1),
             unix_millis: bcs_kit::clock::unix_millis(),
         }
     }
@@ -55,10 +57,20 @@ impl Clock {
 impl Engine {
     /// Runs until shutdown, or until another scheduler has taken over.
     pub(crate) async fn run(mut self) -> Result<(), RunError> {
+        let result = self.work().await;
+        self.events.close();
+        self.inbox.close();
+        result
+    }
+
+    async fn work(&mut self) -> Result<(), RunError> {
         // What loading left to do comes first.
         self.end_batch().await?;
         loop {
-            let deadline = self.cluster.next_deadline().map(|millis| self.clock.until(millis));
+            let deadline = self
+                .cluster
+                .next_deadline()
+                .map(|millis| self.clock.until(millis));
             let first = tokio::select! {
                 () = self.shutdown.cancelled() => return Ok(()),
                 event = self.events.recv() => match event {
@@ -70,7 +82,9 @@ impl Engine {
             let now = self.clock.now();
             self.cluster.step(first, now);
             for _ in 1..BATCH_EVENTS {
-                let Ok(event) = self.events.try_recv() else { break };
+                let Ok(event) = self.events.try_recv() else {
+                    break;
+                };
                 self.cluster.step(event, now);
             }
             self.end_batch().await?;
@@ -80,7 +94,9 @@ impl Engine {
     async fn end_batch(&mut self) -> Result<(), RunError> {
         let batch = self.cluster.finish(self.clock.now());
         if !batch.is_clean() {
-            let Some(revision) = self.commit(&batch).await? else { return Ok(()) };
+            let Some(revision) = self.commit(&batch).await? else {
+                return Ok(());
+            };
             self.feed.publish(revision, &batch.changes);
         }
         for effect in batch.effects {
@@ -95,13 +111,17 @@ impl Engine {
         for (key, value) in &batch.puts {
             let path = key.path();
             let value = if matches!(key, Key::Secret(_)) {
-                self.sealer.seal(&path, value).map_err(|error| RunError::failed("sealing", error))?
+                self.sealer
+                    .seal(&path, value)
+                    .map_err(|error| RunError::failed("sealing", error))?
             } else {
                 value.clone()
             };
             transaction.puts.push((path, value));
         }
-        transaction.deletes.extend(batch.deletes.iter().map(Key::path));
+        transaction
+            .deletes
+            .extend(batch.deletes.iter().map(Key::path));
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
         loop {
             match self.store.transact(transaction.clone()).await {
@@ -128,7 +148,11 @@ impl Engine {
             Effect::FetchAgents => self.caller.fetch_agents(),
             Effect::Acknowledge { call, session } => self.caller.acknowledge(call, session),
             Effect::Call { call, session } => self.caller.call(call, session, Vec::new()),
-            Effect::Accept { call, taskgroups, session } => {
+            Effect::Accept {
+                call,
+                taskgroups,
+                session,
+            } => {
                 self.caller.call(call, session, taskgroups);
             }
         }

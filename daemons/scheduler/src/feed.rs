@@ -50,8 +50,18 @@ pub(crate) struct TooOld {
 
 impl Feed {
     pub(crate) fn new(revision: u64, capacity: usize) -> Self {
-        let ring = Ring { first: 0, lines: VecDeque::new(), bytes: 0, oldest: revision, revision };
-        Self { ring: Mutex::new(ring), bell: watch::Sender::new(0), capacity: capacity.max(16) }
+        let ring = Ring {
+            first: 0,
+            lines: VecDeque::new(),
+            bytes: 0,
+            oldest: revision,
+            revision,
+        };
+        Self {
+            ring: Mutex::new(ring),
+            bell: watch::Sender::new(0),
+            capacity: capacity.max(16),
+        }
     }
 
     /// Adds the changes of one commit.
@@ -62,13 +72,19 @@ impl Feed {
             ring.revision = revision;
             let count = changes.len();
             for (position, change) in changes.iter().enumerate() {
-                let told = if position + 1 == count { revision } else { before };
+                let told = if position + 1 == count {
+                    revision
+                } else {
+                    before
+                };
                 let line = line(told, change);
                 ring.bytes += line.len();
                 ring.lines.push_back((revision, line));
             }
             while ring.lines.len() > self.capacity || ring.bytes > MOST_BYTES {
-                let Some((revision, line)) = ring.lines.pop_front() else { break };
+                let Some((revision, line)) = ring.lines.pop_front() else {
+                    break;
+                };
                 ring.bytes -= line.len();
                 ring.first += 1;
                 ring.oldest = revision;
@@ -82,19 +98,33 @@ impl Feed {
     pub(crate) fn after(&self, revision: u64) -> Result<Position, TooOld> {
         let ring = self.ring();
         if revision < ring.oldest || revision > ring.revision {
-            return Err(TooOld { oldest: ring.oldest, revision: ring.revision });
+            return Err(TooOld {
+                oldest: ring.oldest,
+                revision: ring.revision,
+            });
         }
         let skip = ring.lines.partition_point(|(of, _)| *of <= revision);
-        Ok(Position(ring.first + u64::try_from(skip).unwrap_or(u64::MAX)))
+        Ok(Position(
+            ring.first + u64::try_from(skip).unwrap_or(u64::MAX),
+        ))
     }
 
     /// The lines at a position, at most `limit`, with the position after them and the revision of
     /// the ring as it was; `None` when the reader was too slow.
-    pub(crate) fn read(&self, position: Position, limit: usize) -> Option<(Vec<Bytes>, Position, u64)> {
+    pub(crate) fn read(
+        &self,
+        position: Position,
+        limit: usize,
+    ) -> Option<(Vec<Bytes>, Position, u64)> {
         let ring = self.ring();
         let skip = usize::try_from(position.0.checked_sub(ring.first)?).ok()?;
-        let lines: Vec<Bytes> =
-            ring.lines.iter().skip(skip).take(limit).map(|(_, line)| line.clone()).collect();
+        let lines: Vec<Bytes> = ring
+            .lines
+            .iter()
+            .skip(skip)
+            .take(limit)
+            .map(|(_, line)| line.clone())
+            .collect();
         let next = position.0 + u64::try_from(lines.len()).unwrap_or(0);
         Some((lines, Position(next), ring.revision))
     }
@@ -114,7 +144,11 @@ impl Feed {
 }
 
 fn line(revision: u64, change: &Change) -> Bytes {
-    let kind = if change.object.is_some() { "PUT" } else { "DELETE" };
+    let kind = if change.object.is_some() {
+        "PUT"
+    } else {
+        "DELETE"
+    };
     let mut record = json!({
         "revision": revision, "type": kind, "kind": change.kind,
         "namespace": change.namespace, "name": change.name,
@@ -137,7 +171,12 @@ mod tests {
     use super::*;
 
     fn change(name: &str) -> Change {
-        Change { kind: "application", namespace: "n".into(), name: name.into(), object: None }
+        Change {
+            kind: "application",
+            namespace: "n".into(),
+            name: name.into(),
+            object: None,
+        }
     }
 
     fn names(lines: &[Bytes]) -> Vec<(u64, String)> {
@@ -159,7 +198,10 @@ mod tests {
         let start = feed.after(10).unwrap();
         let (lines, _, _) = feed.read(start, 100).unwrap();
         let wanted = [(10, "a"), (11, "b"), (12, "c")];
-        assert_eq!(names(&lines), wanted.map(|(revision, name)| (revision, name.to_owned())));
+        assert_eq!(
+            names(&lines),
+            wanted.map(|(revision, name)| (revision, name.to_owned()))
+        );
         let (lines, next, _) = feed.read(feed.after(11).unwrap(), 100).unwrap();
         assert_eq!(names(&lines), [(12, "c".to_owned())]);
         assert!(feed.read(next, 100).unwrap().0.is_empty());
@@ -174,7 +216,13 @@ mod tests {
             feed.publish(revision, &[change("x")]);
         }
         assert!(feed.read(slow, 1).is_none());
-        assert_eq!(feed.after(5), Err(TooOld { oldest: 23, revision: 39 }));
+        assert_eq!(
+            feed.after(5),
+            Err(TooOld {
+                oldest: 23,
+                revision: 39
+            })
+        );
         assert_eq!(feed.read(feed.after(23).unwrap(), 100).unwrap().0.len(), 16);
     }
 }

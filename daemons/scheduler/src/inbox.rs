@@ -29,7 +29,11 @@ pub(crate) struct Inbox {
 impl Inbox {
     pub(crate) fn new() -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(CAPACITY);
-        let inbox = Self { sender, callers: Arc::default(), next: Arc::default() };
+        let inbox = Self {
+            sender,
+            callers: Arc::default(),
+            next: Arc::default(),
+        };
         (inbox, receiver)
     }
 
@@ -47,7 +51,10 @@ impl Inbox {
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.callers().insert(ticket, sender);
-        let event = Event::Command { ticket, command: Box::new(command) };
+        let event = Event::Command {
+            ticket,
+            command: Box::new(command),
+        };
         if !self.send(event).await {
             self.callers().remove(&ticket);
             return Err(leaving());
@@ -60,6 +67,11 @@ impl Inbox {
         if let Some(caller) = self.callers().remove(&ticket) {
             drop(caller.send(answer));
         }
+    }
+
+    /// Lets go of everybody who still waits: no answer will come.
+    pub(crate) fn close(&self) {
+        self.callers().clear();
     }
 
     fn callers(&self) -> std::sync::MutexGuard<'_, HashMap<Ticket, oneshot::Sender<Answer>>> {

@@ -14,7 +14,10 @@ pub(crate) enum RestoreError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("record {key:?} cannot be read: {source}")]
-    Record { key: String, source: serde_json::Error },
+    Record {
+        key: String,
+        source: serde_json::Error,
+    },
     #[error("record {key:?} has format {found}, this version knows up to {FORMAT}; upgrade again")]
     Format { key: String, found: u32 },
     #[error(transparent)]
@@ -29,7 +32,10 @@ pub(crate) async fn restore(
     now: Now,
 ) -> Result<u64, RestoreError> {
     let page = store.range("", 0, None).await?;
-    let entries = page.entries.iter().map(|entry| (entry.key.as_str(), entry.value.as_slice()));
+    let entries = page
+        .entries
+        .iter()
+        .map(|entry| (entry.key.as_str(), entry.value.as_slice()));
     load(entries, sealer, cluster, now)?;
     Ok(page.revision)
 }
@@ -53,35 +59,49 @@ pub(crate) fn load<'a>(
             "stamp" => cluster.seen_stamp(read::<StampRecord>(key, value)?.last),
             "app" => {
                 if let Some(name) = Name::from_key(rest) {
-                    cluster.apps.insert(name, App::new(read::<AppRecord>(key, value)?));
+                    cluster
+                        .apps
+                        .insert(name, App::new(read::<AppRecord>(key, value)?));
                 }
             }
             "version" => {
                 let record: Stored<bcs_model::version::Version> = read(key, value)?;
-                versions.push((rest.rsplit_once('/').map_or(rest, |(app, _)| app), record.object));
+                versions.push((
+                    rest.rsplit_once('/').map_or(rest, |(app, _)| app),
+                    record.object,
+                ));
             }
             "group" => groups.push(read::<Group>(key, value)?),
             "configmap" => {
                 if let Some(name) = Name::from_key(rest) {
-                    cluster.configmaps.insert(name, read::<Stored<_>>(key, value)?.object);
+                    cluster
+                        .configmaps
+                        .insert(name, read::<Stored<_>>(key, value)?.object);
                 }
             }
             "secret" => {
                 if let Some(name) = Name::from_key(rest) {
                     let opened = sealer.open(key, value)?;
-                    cluster.secrets.insert(name, read::<Stored<_>>(key, &opened)?.object);
+                    cluster
+                        .secrets
+                        .insert(name, read::<Stored<_>>(key, &opened)?.object);
                 }
             }
             "setting" => {
-                cluster.settings.insert(rest.to_owned(), read::<Stored<_>>(key, value)?.object);
+                cluster
+                    .settings
+                    .insert(rest.to_owned(), read::<Stored<_>>(key, value)?.object);
             }
             _ => tracing::warn!(key, "record of a kind that is not known; left alone"),
         }
     }
     for (app, version) in versions {
-        let Some(name) = Name::from_key(app) else { continue };
+        let Some(name) = Name::from_key(app) else {
+            continue;
+        };
         if let Some(app) = cluster.apps.get_mut(&name) {
-            app.versions.insert(version.name.clone(), std::sync::Arc::new(version));
+            app.versions
+                .insert(version.name.clone(), std::sync::Arc::new(version));
         }
     }
     for group in groups {
@@ -101,10 +121,16 @@ fn read<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, RestoreError>
     struct Header {
         format: u32,
     }
-    let unreadable = |source| RestoreError::Record { key: key.to_owned(), source };
+    let unreadable = |source| RestoreError::Record {
+        key: key.to_owned(),
+        source,
+    };
     let header: Header = serde_json::from_slice(value).map_err(unreadable)?;
     if header.format > FORMAT {
-        return Err(RestoreError::Format { key: key.to_owned(), found: header.format });
+        return Err(RestoreError::Format {
+            key: key.to_owned(),
+            found: header.format,
+        });
     }
     serde_json::from_slice(value).map_err(unreadable)
 }

@@ -65,7 +65,9 @@ pub(crate) async fn run_on(
         None => None,
     };
     let listener = Listener::bind(&settings.listen).await?;
-    let local = listener.local_address().is_none_or(|address| address.ip().is_loopback());
+    let local = listener
+        .local_address()
+        .is_none_or(|address| address.ip().is_loopback());
     if settings.tls.is_none() && !local {
         return Err(RunError::Settings {
             field: "tls",
@@ -98,14 +100,32 @@ pub(crate) async fn run_on(
         sessions,
         context: context.clone(),
     };
-    context.tasks.spawn("scheduler-subscription", subscriber.run());
+    context
+        .tasks
+        .spawn("scheduler-subscription", subscriber.run());
     let router = router(api).merge(bcs_httpd::ops_router(&context));
-    let served = serve(listener, router, server_tls, Limits::default(), context.shutdown.clone());
+    let served = serve(
+        listener,
+        router,
+        server_tls,
+        Limits::default(),
+        context.shutdown.clone(),
+    );
     context.tasks.spawn("scheduler-api", served);
     context.ready.set();
     let shutdown = context.shutdown.clone();
-    let engine =
-        Engine { cluster, events, inbox, store, term, sealer, feed, caller, clock, shutdown };
+    let engine = Engine {
+        cluster,
+        events,
+        inbox,
+        store,
+        term,
+        sealer,
+        feed,
+        caller,
+        clock,
+        shutdown,
+    };
     engine.run().await
 }
 
@@ -116,21 +136,35 @@ fn check(settings: &Settings) -> Result<(), RunError> {
         reason: reason.to_owned(),
     };
     if settings.masters.is_empty() {
-        return Err(refused("masters", "[]", "name at least one, such as https://10.0.0.1:5050"));
+        return Err(refused(
+            "masters",
+            "[]",
+            "name at least one, such as https://10.0.0.1:5050",
+        ));
     }
     let cluster = &settings.cluster;
     if !bcs_model::ids::is_label(&cluster.to_ascii_lowercase()) {
-        return Err(refused("cluster", cluster, "use letters, digits and '-', such as BCS-MESOS-10000"));
+        return Err(refused(
+            "cluster",
+            cluster,
+            "use letters, digits and '-', such as BCS-MESOS-10000",
+        ));
     }
     if matches!(&settings.listen, Listen::Tcp(address) if address.is_empty()) {
-        return Err(refused("listen", "", "name an address, such as 127.0.0.1:31004"));
+        return Err(refused(
+            "listen",
+            "",
+            "name an address, such as 127.0.0.1:31004",
+        ));
     }
     Ok(())
 }
 
 pub(crate) fn rules(settings: &Settings) -> Rules {
-    let millis = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let millis =
+        |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    let seconds =
+        |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     Rules {
         cluster: settings.cluster.clone(),
         process_executor: settings.process_executor.clone(),

@@ -57,31 +57,46 @@ impl Sealer {
             Err(error) => return Err(RunError::state(&path, error)),
         };
         let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).map_err(|_| {
-            let error = SealError::KeyLength { expected: KEY_BYTES, found: bytes.len() };
+            let error = SealError::KeyLength {
+                expected: KEY_BYTES,
+                found: bytes.len(),
+            };
             RunError::state(&path, error)
         })?;
-        Ok(Self { key: LessSafeKey::new(key), random })
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            random,
+        })
     }
 
     pub(crate) fn seal(&self, record: &str, content: &[u8]) -> Result<Vec<u8>, SealError> {
         let mut nonce = [0; NONCE_LEN];
-        self.random.fill(&mut nonce).map_err(|_| SealError::Random)?;
+        self.random
+            .fill(&mut nonce)
+            .map_err(|_| SealError::Random)?;
         let mut sealed = content.to_vec();
         let aad = Aad::from(record.as_bytes());
         self.key
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed)
-            .map_err(|_| SealError::Sealing { record: record.to_owned() })?;
+            .map_err(|_| SealError::Sealing {
+                record: record.to_owned(),
+            })?;
         Ok([MARK, &nonce, &sealed].concat())
     }
 
     pub(crate) fn open(&self, record: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
-        let refused = || SealError::Opening { record: record.to_owned() };
+        let refused = || SealError::Opening {
+            record: record.to_owned(),
+        };
         let rest = sealed.strip_prefix(MARK).ok_or_else(refused)?;
         let (nonce, content) = rest.split_at_checked(NONCE_LEN).ok_or_else(refused)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| refused())?;
         let mut content = content.to_vec();
         let aad = Aad::from(record.as_bytes());
-        let open = self.key.open_in_place(nonce, aad, &mut content).map_err(|_| refused())?;
+        let open = self
+            .key
+            .open_in_place(nonce, aad, &mut content)
+            .map_err(|_| refused())?;
         Ok(open.to_vec())
     }
 }
@@ -103,7 +118,9 @@ mod tests {
         assert!(again.open("secret/a/c", &sealed).is_err());
         let other = Sealer::load(tempfile::tempdir().unwrap().path()).unwrap();
         assert!(other.open("secret/a/b", &sealed).is_err());
-        let mode = std::fs::metadata(directory.path().join("secrets.key")).unwrap().permissions();
+        let mode = std::fs::metadata(directory.path().join("secrets.key"))
+            .unwrap()
+            .permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
     }
 }

@@ -64,13 +64,22 @@ pub struct Executor {
 
 impl Default for Executor {
     fn default() -> Self {
-        Self { command: String::new(), uri: None, cpus: 0.01, mem: 32.0, disk: 32.0 }
+        Self {
+            command: String::new(),
+            uri: None,
+            cpus: 0.01,
+            mem: 32.0,
+            disk: 32.0,
+        }
     }
 }
 
 impl Executor {
     fn named(command: &str) -> Self {
-        Self { command: command.to_owned(), ..Self::default() }
+        Self {
+            command: command.to_owned(),
+            ..Self::default()
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod access;
 mod batch;
 mod dynamic;
 mod failure;
+mod follower;
 mod kinds;
 mod query_string;
 mod render;

@@ -5,6 +5,8 @@
 //! empty resource mean "any". It does not listen and does not verify requests: the gateway puts
 //! the verified [`Caller`] into each request before it reaches these routes.
 
+mod changes;
+mod permissions;
 mod records;
 mod routes;
 mod token;
@@ -14,10 +16,11 @@ use bcs_httpd::Failure;
 use bcs_store::{Class, StoreError};
 use http::StatusCode;
 
+pub use changes::ensure_admin;
 pub use records::{Action, GrantRecord, Resource, Role, UserKind, UserRecord};
 pub use routes::router;
 pub use token::{NoRandomness, TokenRecord};
-pub use users::{Caller, TokenError, Users, ensure_admin};
+pub use users::{Caller, TokenError, Users};
 
 /// The service's codes (they are part of the interface).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,22 +3,20 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::Router;
+use axum::extract::{FromRequestParts, Path, State};
 use axum::routing::{any, delete, get, post, put};
-use axum::{Json, Router};
 use bcs_httpd::{Envelope, Failure};
 use http::StatusCode;
 use http::request::Parts;
 use serde::{Deserialize, Serialize};
 
-use crate::records::{Action, Resource, Role, UserKind, UserRecord};
+use crate::permissions;
+use crate::records::{UserKind, UserRecord};
 use crate::token::TokenRecord;
 use crate::users::{Caller, Users};
 use crate::{Code, UserError};
 
-/// Permissions in one document.
-const MAX_PERMISSIONS: usize = 1000;
 const DAY: i64 = 86_400;
 
 impl<S: Sync> FromRequestParts<S> for Caller {
@@ -36,7 +34,7 @@ impl<S: Sync> FromRequestParts<S> for Caller {
 }
 
 impl Caller {
-    fn must_be(&self, kinds: &[UserKind]) -> Result<(), Failure> {
+    pub(crate) fn must_be(&self, kinds: &[UserKind]) -> Result<(), Failure> {
         if kinds.contains(&self.kind) {
             return Ok(());
         }
@@ -65,9 +63,14 @@ pub fn router(users: Arc<Users>) -> Router {
         .route("/v1/users/{kind}/{name}/tokens/{id}", delete(revoke))
         .route(
             "/v1/permissions",
-            post(grant).delete(withdraw).get(permissions),
+            post(permissions::grant)
+                .delete(permissions::withdraw)
+                .get(permissions::list),
         )
-        .route("/v1/permissions/verify", get(verify).post(verify))
+        .route(
+            "/v1/permissions/verify",
+            get(permissions::verify).post(permissions::verify),
+        )
         .route("/v1/clusters", any(later))
         .route("/v1/clusters/{*rest}", any(later))
         .route("/v1/tke/{*rest}", any(later))
@@ -125,7 +128,7 @@ struct Place {
     days: String,
 }
 
-type Manager = State<Arc<Users>>;
+pub(crate) type Manager = State<Arc<Users>>;
 
 impl Place {
     /// Who may manage this user, and that the user is of the kind that the path says.
@@ -145,7 +148,7 @@ impl Place {
     }
 }
 
-fn audit(caller: &Caller, what: &str, whom: &str) {
+pub(crate) fn audit(caller: &Caller, what: &str, whom: &str) {
     tracing::info!(target: "audit", user = %caller.name, action = what, subject = whom);
 }
 
@@ -282,198 +285,4 @@ async fn revoke(
     users.revoke(&place.name, &place.id).await?;
     audit(&caller, "revoke token", &place.name);
     Ok(Envelope::done())
-}
-
-#[derive(Debug, Deserialize)]
-struct Permission {
-    user_name: String,
-    resource_type: String,
-    resource: String,
-    #[serde(default)]
-    role: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Spec {
-    permissions: Vec<Permission>,
-}
-
-/// `{"apiVersion":"v1","kind":"permission","metadata":{…},"spec":{"permissions":[…]}}`
-#[derive(Debug, Deserialize)]
-struct Document {
-    spec: Spec,
-}
-
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Failure> {
-    serde_json::from_slice(body).map_err(|error| {
-        let message = format!("the body cannot be read: {error}");
-        Failure::new(StatusCode::BAD_REQUEST, Code::BadRequest as i64, message)
-    })
-}
-
-fn document(caller: &Caller, body: &[u8]) -> Result<Vec<Permission>, Failure> {
-    caller.must_be(&[UserKind::Admin])?;
-    let document: Document = read(body)?;
-    let count = document.spec.permissions.len();
-    if count == 0 || count > MAX_PERMISSIONS {
-        let rule = format!("1 to {MAX_PERMISSIONS} permissions");
-        return Err(UserError::invalid("spec.permissions", &count.to_string(), rule).into());
-    }
-    Ok(document.spec.permissions)
-}
-
-async fn grant(
-    caller: Caller,
-    State(users): Manager,
-    body: Bytes,
-) -> Result<Envelope<()>, Failure> {
-    let mut grants = Vec::new();
-    let mut told = Vec::new();
-    for Permission {
-        user_name,
-        resource_type,
-        resource,
-        role,
-    } in document(&caller, &body)?
-    {
-        let role = Role::parse(&role)?;
-        told.push(format!(
-            "{user_name}: {role:?} of {resource_type} {resource}"
-        ));
-        grants.push((
-            user_name,
-            Resource {
-                resource_type,
-                resource,
-            },
-            role,
-        ));
-    }
-    users.grant(&caller.name, grants).await?;
-    told.iter().for_each(|grant| audit(&caller, "grant", grant));
-    Ok(Envelope::done())
-}
-
-async fn withdraw(
-    caller: Caller,
-    State(users): Manager,
-    body: Bytes,
-) -> Result<Envelope<()>, Failure> {
-    let mut grants = Vec::new();
-    let mut told = Vec::new();
-    for Permission {
-        user_name,
-        resource_type,
-        resource,
-        ..
-    } in document(&caller, &body)?
-    {
-        told.push(format!("{user_name}: {resource_type} {resource}"));
-        grants.push((
-            user_name,
-            Resource {
-                resource_type,
-                resource,
-            },
-        ));
-    }
-    users.withdraw(grants).await?;
-    told.iter()
-        .for_each(|grant| audit(&caller, "withdraw", grant));
-    Ok(Envelope::done())
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Wanted {
-    user_name: String,
-    resource_type: String,
-}
-
-/// The question comes as a body on GET, as it always has, or as parameters.
-async fn permissions(
-    caller: Caller,
-    State(users): Manager,
-    Query(parameters): Query<Wanted>,
-    body: Bytes,
-) -> Result<Envelope<Vec<serde_json::Value>>, Failure> {
-    let mut wanted = if body.is_empty() {
-        parameters
-    } else {
-        read(&body)?
-    };
-    if wanted.user_name.is_empty() {
-        wanted.user_name.clone_from(&caller.name);
-    }
-    if wanted.user_name != caller.name {
-        caller.must_be(&[UserKind::Admin])?;
-    }
-    let found = users
-        .grants(&wanted.user_name)
-        .into_iter()
-        .filter(|grant| {
-            wanted.resource_type.is_empty() || grant.resource.resource_type == wanted.resource_type
-        })
-        .map(|grant| {
-            serde_json::json!({
-                "resource_type": grant.resource.resource_type,
-                "resource": grant.resource.resource,
-                "role": grant.role,
-            })
-        });
-    Ok(Envelope::ok(found.collect()))
-}
-
-#[derive(Deserialize)]
-struct Question {
-    user_token: String,
-    resource_type: String,
-    #[serde(default)]
-    resource: String,
-    action: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Verdict {
-    allowed: bool,
-    message: String,
-}
-
-async fn verify(
-    caller: Caller,
-    State(users): Manager,
-    Json(question): Json<Question>,
-) -> Result<Envelope<Verdict>, Failure> {
-    caller.must_be(&[UserKind::Admin])?;
-    let action = Action::of_method(&question.action)?;
-    let verdict = match users.authenticate(&question.user_token) {
-        Err(error) => Verdict {
-            allowed: false,
-            message: error.to_string(),
-        },
-        Ok(subject) => {
-            let Question {
-                resource_type,
-                resource,
-                ..
-            } = question;
-            let resource = Resource {
-                resource_type,
-                resource,
-            };
-            if users.allows(&subject, &resource, action) {
-                Verdict {
-                    allowed: true,
-                    message: String::new(),
-                }
-            } else {
-                let message = format!("user {:?} has no grant for this", subject.name);
-                Verdict {
-                    allowed: false,
-                    message,
-                }
-            }
-        }
-    };
-    Ok(Envelope::ok(verdict))
 }

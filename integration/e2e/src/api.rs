@@ -51,7 +51,8 @@ impl Reply {
     /// When it is none.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
+        serde_json::from_str(&self.text)
+            .unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 
     /// The code of the envelope, which must be one.
@@ -70,7 +71,10 @@ impl Reply {
     /// The message of the envelope.
     #[track_caller]
     pub fn message(&self) -> String {
-        self.json()["message"].as_str().unwrap_or_default().to_owned()
+        self.json()["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// This answer, which must be a success.
@@ -124,7 +128,12 @@ impl Api {
         }
     }
 
-    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> reqwest::RequestBuilder {
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> reqwest::RequestBuilder {
         let mut request = self
             .http
             .request(method.parse().unwrap(), format!("{}{path}", self.base));
@@ -139,7 +148,13 @@ impl Api {
 
     /// A call with header fields and a body.
     #[track_caller]
-    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Reply {
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Reply {
         let body: Vec<u8> = body.into();
         let request = self
             .request(method, path, headers)
@@ -164,7 +179,12 @@ impl Api {
     /// A call with a JSON body.
     #[track_caller]
     pub fn json(&self, method: &str, path: &str, body: &Value) -> Reply {
-        self.send(method, path, &[("content-type", "application/json")], body.to_string())
+        self.send(
+            method,
+            path,
+            &[("content-type", "application/json")],
+            body.to_string(),
+        )
     }
 
     /// A stream of lines.

@@ -35,7 +35,10 @@ impl Authority {
     /// A new one.
     pub fn create(folder: &Path) -> Self {
         let mut command = Command::new(executable("bcs"));
-        command.args(["pki", "init"]).arg(folder).args(["--name", "somebody else"]);
+        command
+            .args(["pki", "init"])
+            .arg(folder)
+            .args(["--name", "somebody else"]);
         run(&mut command, None).ok();
         Self(folder.to_owned())
     }
@@ -55,7 +58,10 @@ impl Authority {
             cert: out.join(format!("{role}.pem")),
             key: out.join(format!("{role}.key")),
         };
-        assert!(certificate.cert.exists() && certificate.key.exists(), "{certificate:?}");
+        assert!(
+            certificate.cert.exists() && certificate.key.exists(),
+            "{certificate:?}"
+        );
         certificate
     }
 }

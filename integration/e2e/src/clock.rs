@@ -82,7 +82,10 @@ impl Clock {
     pub fn set(&self, seconds: i64) {
         use std::io::Write;
         // In place: the page is mapped by those who live by it.
-        let mut file = std::fs::OpenOptions::new().write(true).open(&self.shift).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&self.shift)
+            .unwrap();
         file.write_all(&seconds.to_ne_bytes()).unwrap();
     }
 }

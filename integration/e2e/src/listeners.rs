@@ -42,7 +42,11 @@ pub fn listeners(pid: u32) -> Vec<Listening> {
         let path = PathBuf::from(fields.get(7)?);
         (listens && path.is_absolute()).then_some(Address::Unix(path))
     });
-    tcp.chain(unix).map(|address| Listening { pid, address }).collect::<BTreeSet<_>>().into_iter().collect()
+    tcp.chain(unix)
+        .map(|address| Listening { pid, address })
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
 }
 
 fn sockets(pid: u32) -> BTreeSet<String> {

@@ -37,7 +37,9 @@ impl System {
     /// Waits until the one taskgroup of an application has this status.
     #[track_caller]
     pub fn ended(&self, application: &str, status: &str) -> Value {
-        self.taskgroup_where(application, status, Duration::from_secs(40), |item| item["status"] == status)
+        self.taskgroup_where(application, status, Duration::from_secs(40), |item| {
+            item["status"] == status
+        })
     }
 }
 
@@ -50,7 +52,11 @@ pub fn name_of(taskgroup: &Value) -> String {
 /// Everything that a taskgroup says in words: its own message and those of its tasks.
 pub fn words_of(taskgroup: &Value) -> String {
     let mut words = taskgroup["message"].as_str().unwrap_or_default().to_owned();
-    for task in taskgroup["containerStatuses"].as_array().into_iter().flatten() {
+    for task in taskgroup["containerStatuses"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         words.push('\n');
         words.push_str(task["message"].as_str().unwrap_or_default());
     }

@@ -60,7 +60,11 @@ impl PackageServer {
 
     /// Says what a path does from now on; its address.
     pub fn put(&self, path: &str, behaviour: Behaviour) -> String {
-        self.state.lock().unwrap().paths.insert(path.to_owned(), behaviour);
+        self.state
+            .lock()
+            .unwrap()
+            .paths
+            .insert(path.to_owned(), behaviour);
         self.address(path)
     }
 
@@ -72,7 +76,13 @@ impl PackageServer {
     /// How often the content of a path was asked for.
     pub fn requests(&self, path: &str) -> usize {
         let line = format!("GET {path}");
-        self.state.lock().unwrap().requests.iter().filter(|request| **request == line).count()
+        self.state
+            .lock()
+            .unwrap()
+            .requests
+            .iter()
+            .filter(|request| **request == line)
+            .count()
     }
 
     fn serve(&self, mut stream: TcpStream) -> std::io::Result<()> {
@@ -88,7 +98,12 @@ impl PackageServer {
             let (name, value) = line.split_once(':').unwrap_or_default();
             match name.to_ascii_lowercase().as_str() {
                 "range" => {
-                    let digits = value.trim().trim_start_matches("bytes=").split('-').next().unwrap_or_default();
+                    let digits = value
+                        .trim()
+                        .trim_start_matches("bytes=")
+                        .split('-')
+                        .next()
+                        .unwrap_or_default();
                     from = digits.parse().unwrap_or_default();
                 }
                 "authorization" => value.trim().clone_into(&mut authorization),
@@ -96,11 +111,18 @@ impl PackageServer {
             }
         }
         let mut words = first.split(' ');
-        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (method, path) = (
+            words.next().unwrap_or_default(),
+            words.next().unwrap_or_default(),
+        );
         let behaviour = {
             let mut state = self.state.lock().unwrap();
             state.requests.push(format!("{method} {path}"));
-            let behaviour = state.paths.get(path).cloned().unwrap_or(Behaviour::Status(404));
+            let behaviour = state
+                .paths
+                .get(path)
+                .cloned()
+                .unwrap_or(Behaviour::Status(404));
             if let Behaviour::BreakOnce(bytes) = &behaviour
                 && method == "GET"
             {
@@ -122,7 +144,10 @@ impl PackageServer {
                 if authorization == wanted {
                     whole(&mut stream, method, &bytes, from)?;
                 } else {
-                    write!(stream, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+                    write!(
+                        stream,
+                        "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                    )?;
                 }
             }
             Behaviour::Silent => self.state.lock().unwrap().held.push(stream),
@@ -136,10 +161,16 @@ impl PackageServer {
                 stream.write_all(&half(&bytes))?;
             }
             Behaviour::Redirect(target) => {
-                write!(stream, "HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+                write!(
+                    stream,
+                    "HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )?;
             }
             Behaviour::Status(status) => {
-                write!(stream, "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+                write!(
+                    stream,
+                    "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                )?;
             }
         }
         Ok(())
@@ -150,7 +181,10 @@ fn whole(stream: &mut TcpStream, method: &str, bytes: &[u8], from: usize) -> std
     let rest = bytes.get(from..).unwrap_or_default();
     let status = if from > 0 {
         let last = bytes.len().saturating_sub(1);
-        format!("206 Partial Content\r\nContent-Range: bytes {from}-{last}/{}", bytes.len())
+        format!(
+            "206 Partial Content\r\nContent-Range: bytes {from}-{last}/{}",
+            bytes.len()
+        )
     } else {
         "200 OK".to_owned()
     };

@@ -38,7 +38,12 @@ impl ServerCertVerifier for Anybody {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls12_signature(
+            message,
+            cert,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -47,7 +52,12 @@ impl ServerCertVerifier for Anybody {
         cert: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, signature, &self.0.signature_verification_algorithms)
+        rustls::crypto::verify_tls13_signature(
+            message,
+            cert,
+            signature,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -67,7 +77,9 @@ impl Tls {
         let config = match certificate {
             None => builder.with_no_client_auth(),
             Some(files) => {
-                let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.cert).unwrap().collect();
+                let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(&files.cert)
+                    .unwrap()
+                    .collect();
                 let key = PrivateKeyDer::from_pem_file(&files.key).unwrap();
                 builder.with_client_auth_cert(chain.unwrap(), key).unwrap()
             }
@@ -110,7 +122,8 @@ impl Connection {
             (Address::Tcp(address), None) => Ok(Self::Tcp(tcp(*address)?)),
             (Address::Tcp(address), Some(tls)) => {
                 let name = ServerName::IpAddress(address.ip().into());
-                let session = ClientConnection::new(tls.0.clone(), name).map_err(io::Error::other)?;
+                let session =
+                    ClientConnection::new(tls.0.clone(), name).map_err(io::Error::other)?;
                 let mut stream = StreamOwned::new(session, tcp(*address)?);
                 while stream.conn.is_handshaking() {
                     stream.conn.complete_io(&mut stream.sock)?;
@@ -149,7 +162,10 @@ impl Connection {
     /// # Errors
     /// When nothing at all was answered.
     pub fn get(&mut self, path: &str) -> io::Result<String> {
-        self.request(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), b"")
+        self.request(
+            &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"),
+            b"",
+        )
     }
 }
 

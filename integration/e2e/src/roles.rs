@@ -9,23 +9,41 @@ use crate::system::executable;
 use crate::wait;
 
 /// Every role, in the order in which they are started (any order must do).
-pub(crate) const ROLES: &[&str] =
-    &["storage", "master", "scheduler", "driver", "mesos-watch", "process-executor", "agent", "gateway"];
+pub(crate) const ROLES: &[&str] = &[
+    "storage",
+    "master",
+    "scheduler",
+    "driver",
+    "mesos-watch",
+    "process-executor",
+    "agent",
+    "gateway",
+];
 
 /// The cluster of the tests.
 pub(crate) const CLUSTER: &str = "BCS-MESOS-10000";
 
 fn bcs(arguments: &[&str]) {
-    let answer = run(std::process::Command::new(executable("bcs")).args(arguments), None);
+    let answer = run(
+        std::process::Command::new(executable("bcs")).args(arguments),
+        None,
+    );
     assert_eq!(answer.code, 0, "{arguments:?}: {answer:?}");
 }
 
 /// Makes the authority, a certificate for each role, and each role's configuration.
-pub(crate) fn configure(folder: &Path, gateway_port: u16) {
+pub(crate) fn configure(folder: &Path, gateway_port: u16, program_ports: &str) {
     let pki = folder.join("pki").display().to_string();
     bcs(&["pki", "init", &pki]);
     for role in ROLES {
-        let names = ["--host", "testhost", "--name", "127.0.0.1", "--name", "localhost"];
+        let names = [
+            "--host",
+            "testhost",
+            "--name",
+            "127.0.0.1",
+            "--name",
+            "localhost",
+        ];
         bcs(&[&["pki", "issue", &pki, "--role", role][..], &names].concat());
     }
     let mut ports = BTreeMap::from([("gateway", gateway_port)]);
@@ -35,18 +53,31 @@ pub(crate) fn configure(folder: &Path, gateway_port: u16) {
     let url = |role: &str| format!("https://127.0.0.1:{}", ports[role]);
     let listen = |role: &str| format!("listen = \"127.0.0.1:{}\"\n", ports[role]);
     let tls = |role: &str| {
-        format!("[tls]\nca = \"{pki}/ca.pem\"\ncert = \"{pki}/{role}.pem\"\nkey = \"{pki}/{role}.key\"\n")
+        format!(
+            "[tls]\nca = \"{pki}/ca.pem\"\ncert = \"{pki}/{role}.pem\"\nkey = \"{pki}/{role}.key\"\n"
+        )
     };
     let data = |role: &str| format!("data_dir = \"{}\"\n", folder.join(role).display());
     let cluster = format!("cluster = \"{CLUSTER}\"\n");
-    let executor = format!("unix:{}", folder.join("process-executor/run/process-executor.sock").display());
+    let executor = format!(
+        "unix:{}",
+        folder
+            .join("process-executor/run/process-executor.sock")
+            .display()
+    );
     let keeper = executable("bcs-keeper");
     let write = |role: &str, text: String| {
         std::fs::create_dir_all(folder.join(role)).unwrap();
         std::fs::write(folder.join(format!("{role}.toml")), text).unwrap();
     };
-    write("storage", listen("storage") + &data("storage") + &tls("storage"));
-    write("master", cluster.clone() + &listen("master") + &data("master") + MASTER + &tls("master"));
+    write(
+        "storage",
+        listen("storage") + &data("storage") + &tls("storage"),
+    );
+    write(
+        "master",
+        cluster.clone() + &listen("master") + &data("master") + MASTER + &tls("master"),
+    );
     write(
         "scheduler",
         cluster.clone()
@@ -58,17 +89,27 @@ pub(crate) fn configure(folder: &Path, gateway_port: u16) {
     );
     write(
         "driver",
-        cluster.clone() + &listen("driver") + &format!("scheduler = \"{}\"\n", url("scheduler")) + &tls("driver"),
+        cluster.clone()
+            + &listen("driver")
+            + &format!("scheduler = \"{}\"\n", url("scheduler"))
+            + &tls("driver"),
     );
     write(
         "mesos-watch",
         cluster.clone()
-            + &format!("scheduler = \"{}\"\nstorage = \"{}\"\n", url("scheduler"), url("storage"))
+            + &format!(
+                "scheduler = \"{}\"\nstorage = \"{}\"\n",
+                url("scheduler"),
+                url("storage")
+            )
             + &tls("mesos-watch"),
     );
     write(
         "process-executor",
-        format!("listen = \"{executor}\"\nkeeper = \"{}\"\n", keeper.display()) + &data("process-executor"),
+        format!(
+            "listen = \"{executor}\"\nkeeper = \"{}\"\n",
+            keeper.display()
+        ) + &data("process-executor"),
     );
     write(
         "agent",
@@ -78,6 +119,7 @@ pub(crate) fn configure(folder: &Path, gateway_port: u16) {
                 "hostname = \"testhost\"\nmaster = \"{}\"\nresident_executors = [{{ command = \"bcs-process-executor\", endpoint = \"{executor}\" }}]\n",
                 url("master")
             )
+            + &format!("[resources]\nports = \"[{program_ports}]\"\n")
             + &tls("agent"),
     );
     write(

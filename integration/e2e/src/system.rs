@@ -34,6 +34,36 @@ pub struct System {
     extra: Vec<String>,
     wrapper: Vec<String>,
     environment: BTreeMap<String, String>,
+    ports: PortBlock,
+}
+
+/// Host ports that this system alone hands out: several systems run on the host of the tests,
+/// where a real host has one. Held by listening on the block's first port.
+#[derive(Debug)]
+struct PortBlock {
+    first: u16,
+    _held: std::net::TcpListener,
+}
+
+impl PortBlock {
+    const SIZE: u16 = 100;
+
+    fn reserve() -> Self {
+        // Below the ports that the kernel gives to clients.
+        let blocks: Vec<u16> = (0..120).map(|block| 20_000 + block * Self::SIZE).collect();
+        let start = usize::try_from(std::process::id()).unwrap_or(0);
+        let mut candidates = (0..blocks.len()).map(|step| blocks[(start + step) % blocks.len()]);
+        candidates
+            .find_map(|first| {
+                let held = std::net::TcpListener::bind(("127.0.0.1", first)).ok()?;
+                Some(Self { first, _held: held })
+            })
+            .unwrap()
+    }
+
+    fn range(&self) -> String {
+        format!("{}-{}", self.first + 1, self.first + Self::SIZE - 1)
+    }
 }
 
 /// The name under which the one process of standalone is kept.
@@ -91,6 +121,7 @@ impl System {
             .map(|&(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         let port = crate::free_port();
+        let ports = PortBlock::reserve();
         let mut system = Self {
             mode,
             folder,
@@ -99,9 +130,10 @@ impl System {
             extra,
             wrapper,
             environment,
+            ports,
         };
         if mode == Mode::Roles {
-            roles::configure(system.folder.path(), system.port);
+            roles::configure(system.folder.path(), system.port, &system.ports.range());
         }
         system.start_all();
         system
@@ -170,7 +202,11 @@ impl System {
             .open(self.folder.path().join(format!("{part}.log")))
             .unwrap();
         let mut words = self.wrapper.iter();
-        let mut command = Command::new(words.next().map_or_else(|| executable("bcs"), PathBuf::from));
+        let mut command = Command::new(
+            words
+                .next()
+                .map_or_else(|| executable("bcs"), PathBuf::from),
+        );
         if !self.wrapper.is_empty() {
             command.args(words).arg(executable("bcs"));
         }
@@ -184,6 +220,7 @@ impl System {
                 .args(["standalone", "--data-dir"])
                 .arg(self.data_dir("data"))
                 .args(["--listen", &format!("127.0.0.1:{}", self.port)])
+                .args(["--ports", &self.ports.range()])
                 .args(&self.extra)
                 .stdout(Stdio::piped());
         } else {
@@ -214,13 +251,25 @@ impl System {
     /// Puts top-level settings before the others of a role's file (separate roles only) and
     /// starts the role again.
     pub fn configure(&mut self, part: &'static str, lines: &str) {
-        assert_eq!(self.mode, Mode::Roles, "standalone has no files of settings");
+        assert_eq!(
+            self.mode,
+            Mode::Roles,
+            "standalone has no files of settings"
+        );
         let file = self.folder.path().join(format!("{part}.toml"));
         let old = std::fs::read_to_string(&file).unwrap();
-        let names: Vec<&str> = lines.lines().filter_map(|line| Some(line.split_once('=')?.0.trim())).collect();
+        let names: Vec<&str> = lines
+            .lines()
+            .filter_map(|line| Some(line.split_once('=')?.0.trim()))
+            .collect();
         let kept: Vec<&str> = old
             .lines()
-            .filter(|line| !names.iter().any(|name| line.split_once('=').is_some_and(|(key, _)| key.trim() == *name)))
+            .filter(|line| {
+                !names.iter().any(|name| {
+                    line.split_once('=')
+                        .is_some_and(|(key, _)| key.trim() == *name)
+                })
+            })
             .collect();
         std::fs::write(&file, format!("{lines}\n{}\n", kept.join("\n"))).unwrap();
         self.kill(part);

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use bcs_e2e::objects::process;
 use bcs_e2e::{
-    Address, Authority, CLUSTER, Connection, Listening, System, Tls, in_both_layouts, listeners, pid_of, processes_naming,
-    resident_bytes, start_time,
+    Address, Authority, CLUSTER, Connection, Listening, System, Tls, in_both_layouts, listeners,
+    pid_of, processes_naming, resident_bytes, start_time,
 };
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -88,7 +88,9 @@ fn almost_json(random: &mut StdRng) -> Vec<u8> {
         r#"{"type":-1e999,"a":[[[[[[[[[[[[[[[[{}]]]]]]]]]]]]]]]],"\ud800":null}"#,
         r#"[1,2,3]"#,
     ];
-    let mut text = whole[random.random_range(0..whole.len())].as_bytes().to_vec();
+    let mut text = whole[random.random_range(0..whole.len())]
+        .as_bytes()
+        .to_vec();
     for _ in 0..random.random_range(0..4) {
         let at = random.random_range(0..text.len());
         match random.random_range(0..3) {
@@ -126,16 +128,23 @@ fn broken_records(random: &mut StdRng) -> Vec<u8> {
 fn garbage(random: &mut StdRng) -> Vec<u8> {
     let path = PATHS[random.random_range(0..PATHS.len())];
     let kind = KINDS[random.random_range(0..KINDS.len())];
-    let method = ["GET", "POST", "PUT", "DELETE", "PATCH", "CONNECT", "\u{0}", "POST"][random.random_range(0..8)];
+    let method = [
+        "GET", "POST", "PUT", "DELETE", "PATCH", "CONNECT", "\u{0}", "POST",
+    ][random.random_range(0..8)];
     match random.random_range(0..10) {
         0 => noise(random, 4096),
-        1 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".iter().copied().chain(noise(random, 512)).collect(),
+        1 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+            .iter()
+            .copied()
+            .chain(noise(random, 512))
+            .collect(),
         2 => format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Len").into_bytes(),
         3 => {
             let huge = "h".repeat(random.random_range(1_000..300_000));
             format!("{method} {path} HTTP/1.1\r\nHost: x\r\nX-Huge: {huge}\r\n\r\n").into_bytes()
         }
-        4 => format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n").into_bytes(),
+        4 => format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n")
+            .into_bytes(),
         5 => {
             let mut bytes =
                 format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffff\r\n")
@@ -144,7 +153,10 @@ fn garbage(random: &mut StdRng) -> Vec<u8> {
             bytes
         }
         6 => (0..random.random_range(1..400))
-            .fold(format!("GET {path} HTTP/1.1\r\nHost: x\r\n"), |text, number| format!("{text}A{number}: b\r\n"))
+            .fold(
+                format!("GET {path} HTTP/1.1\r\nHost: x\r\n"),
+                |text, number| format!("{text}A{number}: b\r\n"),
+            )
             .into_bytes(),
         choice => {
             let body = match choice {
@@ -166,8 +178,12 @@ fn garbage(random: &mut StdRng) -> Vec<u8> {
 
 /// What every process of the system is, to be compared.
 fn processes(system: &System) -> BTreeMap<u32, Option<u64>> {
-    let mut all: BTreeMap<u32, Option<u64>> =
-        system.parts().iter().map(|part| system.pid(part)).map(|pid| (pid, start_time(pid))).collect();
+    let mut all: BTreeMap<u32, Option<u64>> = system
+        .parts()
+        .iter()
+        .map(|part| system.pid(part))
+        .map(|pid| (pid, start_time(pid)))
+        .collect();
     for pid in processes_naming(system.folder()) {
         let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         if line.contains("bcs-keeper") {
@@ -178,25 +194,52 @@ fn processes(system: &System) -> BTreeMap<u32, Option<u64>> {
 }
 
 fn garbage_at_every_listener_breaks_nothing(system: System) {
-    let seed = std::env::var("BCS_GARBAGE_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random::<u64>);
+    let seed = std::env::var("BCS_GARBAGE_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_else(rand::random::<u64>);
     println!("seed {seed}: BCS_GARBAGE_SEED={seed} repeats this");
     system.apply(&process("before", 2, "sleep", "/bin/sleep 100089", &[]));
     let running = system.running("test", "before", 2);
     let before = processes(&system);
-    assert!(before.len() > system.parts().len(), "the keeper is among them: {before:?}");
+    assert!(
+        before.len() > system.parts().len(),
+        "the keeper is among them: {before:?}"
+    );
     let memory: u64 = before.keys().map(|pid| resident_bytes(*pid)).sum();
 
     let mut targets: Vec<Listening> = before.keys().flat_map(|pid| listeners(*pid)).collect();
     targets.sort_by(|left, right| left.address.cmp(&right.address));
     targets.dedup_by(|left, right| left.address == right.address);
-    let count = |unix: bool| targets.iter().filter(|target| matches!(target.address, Address::Unix(_)) == unix).count();
-    assert!(count(false) >= 5, "gateway, driver, scheduler, storage, master, agent: {targets:#?}");
+    let count = |unix: bool| {
+        targets
+            .iter()
+            .filter(|target| matches!(target.address, Address::Unix(_)) == unix)
+            .count()
+    };
+    assert!(
+        count(false) >= 5,
+        "gateway, driver, scheduler, storage, master, agent: {targets:#?}"
+    );
     assert!(count(true) >= 3, "agent, executor, keeper: {targets:#?}");
 
     let own = Authority::of(system.folder());
-    let roles = ["scheduler", "agent", "driver", "gateway", "mesos-watch", "master"];
-    let members: Vec<Tls> =
-        roles.iter().map(|role| Tls::new(Some(&own.issue(role, &system.folder().join(format!("as-{role}")))))).collect();
+    let roles = [
+        "scheduler",
+        "agent",
+        "driver",
+        "gateway",
+        "mesos-watch",
+        "master",
+    ];
+    let members: Vec<Tls> = roles
+        .iter()
+        .map(|role| {
+            Tls::new(Some(
+                &own.issue(role, &system.folder().join(format!("as-{role}"))),
+            ))
+        })
+        .collect();
     let bare = Tls::new(None);
     let sent = AtomicUsize::new(0);
     let reached = AtomicUsize::new(0);
@@ -221,8 +264,14 @@ fn garbage_at_every_listener_breaks_nothing(system: System) {
                     };
                     // A refused handshake is an answer too.
                     sent.fetch_add(1, Ordering::Relaxed);
-                    let Ok(mut connection) = Connection::open(&target.address, tls, LIMIT) else { continue };
-                    if connection.write_all(&garbage(&mut random)).and_then(|()| connection.flush()).is_ok() {
+                    let Ok(mut connection) = Connection::open(&target.address, tls, LIMIT) else {
+                        continue;
+                    };
+                    if connection
+                        .write_all(&garbage(&mut random))
+                        .and_then(|()| connection.flush())
+                        .is_ok()
+                    {
                         reached.fetch_add(1, Ordering::Relaxed);
                     }
                     if random.random_range(0..4) == 0 {
@@ -233,36 +282,67 @@ fn garbage_at_every_listener_breaks_nothing(system: System) {
         }
     });
     let (sent, reached) = (sent.into_inner(), reached.into_inner());
-    println!("{sent} sent, {reached} got through, {} listeners, {:?}", targets.len(), started.elapsed());
+    println!(
+        "{sent} sent, {reached} got through, {} listeners, {:?}",
+        targets.len(),
+        started.elapsed()
+    );
     assert_eq!(sent, SENDS);
-    assert!(reached > SENDS / 2, "most of it got behind the handshake: {reached}");
+    assert!(
+        reached > SENDS / 2,
+        "most of it got behind the handshake: {reached}"
+    );
 
     assert_eq!(processes(&system), before, "nobody was started again");
     for target in &targets {
-        let keeper = !system.parts().iter().any(|part| system.pid(part) == target.pid);
+        let keeper = !system
+            .parts()
+            .iter()
+            .any(|part| system.pid(part) == target.pid);
         if keeper {
             continue;
         }
-        let mut connection = Connection::open(&target.address, Some(&members[3]), Duration::from_secs(5))
-            .unwrap_or_else(|error| panic!("{target:?} does not answer any more: {error}"));
-        let answer = connection.get("/livez").unwrap_or_else(|error| panic!("{target:?} is silent: {error}"));
+        let mut connection =
+            Connection::open(&target.address, Some(&members[3]), Duration::from_secs(5))
+                .unwrap_or_else(|error| panic!("{target:?} does not answer any more: {error}"));
+        let answer = connection
+            .get("/livez")
+            .unwrap_or_else(|error| panic!("{target:?} is silent: {error}"));
         assert!(answer.starts_with("HTTP/1.1 "), "{target:?}: {answer}");
     }
     let again = system.running("test", "before", 2);
-    let pids = |list: &[serde_json::Value]| list.iter().map(pid_of).collect::<std::collections::BTreeSet<_>>();
+    let pids = |list: &[serde_json::Value]| {
+        list.iter()
+            .map(pid_of)
+            .collect::<std::collections::BTreeSet<_>>()
+    };
     assert_eq!(pids(&again), pids(&running));
     system.apply(&process("after", 2, "sleep", "/bin/sleep 100091", &[]));
     system.running("test", "after", 2);
     // Nothing that was invented came into being.
     let names = system.bcs(&["get", "process", "-A", "-o", "name"]).ok().out;
     assert_eq!(names.lines().count(), 2, "{names}");
-    let resources = bcs_e2e::Api::of(&system).get(&format!("{}/cluster/resources", bcs_e2e::WORKLOADS)).ok().json();
-    assert_eq!(resources["data"]["agents"].as_array().map(Vec::len), Some(1), "one host in {CLUSTER}: {resources}");
+    let resources = bcs_e2e::Api::of(&system)
+        .get(&format!("{}/cluster/resources", bcs_e2e::WORKLOADS))
+        .ok()
+        .json();
+    assert_eq!(
+        resources["data"]["agents"].as_array().map(Vec::len),
+        Some(1),
+        "one host in {CLUSTER}: {resources}"
+    );
     let now: u64 = before.keys().map(|pid| resident_bytes(*pid)).sum();
-    assert!(now < memory + (150 << 20), "memory went from {memory} to {now}");
+    assert!(
+        now < memory + (150 << 20),
+        "memory went from {memory} to {now}"
+    );
     for part in system.parts() {
         let log = system.log(part);
         assert!(!log.contains("panicked"), "{part} panicked: {log}");
-        assert!(log.len() < 20 << 20, "{part} wrote {} bytes of log", log.len());
+        assert!(
+            log.len() < 20 << 20,
+            "{part} wrote {} bytes of log",
+            log.len()
+        );
     }
 }

@@ -14,14 +14,20 @@ use std::process::Command;
 use std::time::Duration;
 
 use bcs_e2e::objects::{process, with};
-use bcs_e2e::{Api, Clock, Mode, System, WORKLOADS, alive, pid_of, processes_naming, script, shell, start_time, wait, words_of};
+use bcs_e2e::{
+    Api, Clock, Mode, System, WORKLOADS, alive, pid_of, processes_naming, script, shell,
+    start_time, wait, words_of,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("bcs-e2e-").tempdir().unwrap()
+    tempfile::Builder::new()
+        .prefix("bcs-e2e-")
+        .tempdir()
+        .unwrap()
 }
 
 fn sleeper(name: &str, instances: u32) -> Value {
@@ -44,7 +50,17 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(place: &Path, size: &str) -> Self {
-        run("mount", &["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "bcs-e2e", place.to_str().unwrap()]);
+        run(
+            "mount",
+            &[
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size},mode=700"),
+                "bcs-e2e",
+                place.to_str().unwrap(),
+            ],
+        );
         Self(place.to_owned())
     }
 
@@ -74,7 +90,11 @@ fn a_full_disk_is_said_and_loses_nothing() {
     let disk = SmallDisk::mount(folder.path(), "96m");
     let mut system = System::start_in(Mode::Standalone, folder, &[]);
     system.apply(&sleeper("kept", 3));
-    let talk = script(system.folder(), "talk.sh", "while :; do echo a line of output that takes some room; sleep 0.01; done");
+    let talk = script(
+        system.folder(),
+        "talk.sh",
+        "while :; do echo a line of output that takes some room; sleep 0.01; done",
+    );
     system.apply(&process("talker", 1, &shell(), talk.to_str().unwrap(), &[]));
     let before = pids(&system.running("test", "kept", 3));
     let talker = pids(&system.running("test", "talker", 1));
@@ -83,7 +103,10 @@ fn a_full_disk_is_said_and_loses_nothing() {
     // What cannot be stored is refused, in one line that says why.
     let mut refused = 0;
     for number in 0..5 {
-        let answer = system.bcs_with(&["apply", "-f", "-"], Some(&sleeper(&format!("full{number}"), 1).to_string()));
+        let answer = system.bcs_with(
+            &["apply", "-f", "-"],
+            Some(&sleeper(&format!("full{number}"), 1).to_string()),
+        );
         if answer.code == 0 {
             continue;
         }
@@ -91,9 +114,17 @@ fn a_full_disk_is_said_and_loses_nothing() {
         assert_eq!(answer.code, 1, "{answer:?}");
         assert_eq!(answer.err.trim_end().lines().count(), 1, "{answer:?}");
         let words = answer.err.to_lowercase();
-        assert!(["full", "space", "disk"].iter().any(|word| words.contains(word)), "{answer:?}");
+        assert!(
+            ["full", "space", "disk"]
+                .iter()
+                .any(|word| words.contains(word)),
+            "{answer:?}"
+        );
     }
-    assert!(refused > 0, "with no byte left, nothing can be stored and acknowledged");
+    assert!(
+        refused > 0,
+        "with no byte left, nothing can be stored and acknowledged"
+    );
     for pid in before.iter().chain(&talker) {
         assert!(alive(*pid), "a full disk ends nobody");
     }
@@ -103,7 +134,11 @@ fn a_full_disk_is_said_and_loses_nothing() {
     assert!(before.iter().chain(&talker).all(|pid| alive(*pid)));
     std::fs::remove_file(ballast).unwrap();
     system.start_all();
-    assert_eq!(pids(&system.running("test", "kept", 3)), before, "nothing was lost or started again");
+    assert_eq!(
+        pids(&system.running("test", "kept", 3)),
+        before,
+        "nothing was lost or started again"
+    );
     assert_eq!(pids(&system.running("test", "talker", 1)), talker);
     for number in 0..5 {
         let name = format!("full{number}");
@@ -116,15 +151,27 @@ fn a_full_disk_is_said_and_loses_nothing() {
     }
     // Filled again with the daemon running on: when there is room, it goes on by itself.
     let ballast = disk.fill();
-    kill(Pid::from_raw(i32::try_from(before[0]).unwrap()), Signal::SIGKILL).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(before[0]).unwrap()),
+        Signal::SIGKILL,
+    )
+    .unwrap();
     let seen = system.pid("standalone");
     wait::until("the dead one is noticed", Duration::from_secs(10), || {
-        if alive(before[0]) { Err("alive".to_owned()) } else { Ok(()) }
+        if alive(before[0]) {
+            Err("alive".to_owned())
+        } else {
+            Ok(())
+        }
     });
     std::fs::remove_file(ballast).unwrap();
     wait::until("it is healed", Duration::from_secs(60), || {
         let now = pids(&system.running("test", "kept", 3));
-        if now.contains(&before[0]) { Err(format!("{now:?}")) } else { Ok(()) }
+        if now.contains(&before[0]) {
+            Err(format!("{now:?}"))
+        } else {
+            Ok(())
+        }
     });
     assert_eq!(system.pid("standalone"), seen);
     assert!(alive(seen), "a full disk ends no daemon");
@@ -138,7 +185,11 @@ fn an_unwritable_sandbox_is_said_and_healed() {
     let mut folders = vec![system.folder().to_owned()];
     let sandboxes = loop {
         let folder = folders.pop().expect("there is a folder of sandboxes");
-        let below = std::fs::read_dir(&folder).unwrap().flatten().map(|entry| entry.path()).filter(|path| path.is_dir() && !path.is_symlink());
+        let below = std::fs::read_dir(&folder)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir() && !path.is_symlink());
         folders.extend(below);
         if folder.ends_with("sandboxes") {
             break folder;
@@ -154,7 +205,11 @@ fn an_unwritable_sandbox_is_said_and_healed() {
         let groups = system.taskgroups_of("test", "new");
         let words: String = groups.iter().map(words_of).collect();
         let told = words.contains("sandbox") && words.to_lowercase().contains("not a directory");
-        if told { Ok(()) } else { Err(format!("{groups:#?}")) }
+        if told {
+            Ok(())
+        } else {
+            Err(format!("{groups:#?}"))
+        }
     });
     std::fs::remove_file(&sandboxes).unwrap();
     std::fs::rename(&away, &sandboxes).unwrap();
@@ -176,7 +231,11 @@ fn after_a_reboot_everything_runs_again_once() {
     let wrapper = ["unshare", "--mount", "sh", "-c", &command];
     let mut system = System::start_under(Mode::Standalone, folder, &[], &wrapper, &[]);
     let runs = system.folder().join("runs");
-    let job = script(system.folder(), "job.sh", &format!("echo run >> {}\nexit 0", runs.display()));
+    let job = script(
+        system.folder(),
+        "job.sh",
+        &format!("echo run >> {}\nexit 0", runs.display()),
+    );
     let mut once = process("job", 1, &shell(), job.to_str().unwrap(), &[]);
     once["restartPolicy"] = json!({"policy": "OnFailure"});
     system.apply(&once);
@@ -191,23 +250,44 @@ fn after_a_reboot_everything_runs_again_once() {
             let _ = kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL);
         }
         wait::until("the host is dead", Duration::from_secs(10), || {
-            let left: Vec<u32> = processes_naming(system.folder()).into_iter().filter(|pid| alive(*pid)).collect();
-            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+            let left: Vec<u32> = processes_naming(system.folder())
+                .into_iter()
+                .filter(|pid| alive(*pid))
+                .collect();
+            if left.is_empty() {
+                Ok(())
+            } else {
+                Err(format!("{left:?}"))
+            }
         });
         std::fs::write(&identity, boot(round)).unwrap();
         system.start_all();
         let after = system.running("test", "web", 3);
-        assert!(pids(&after).iter().all(|pid| !pids(&before).contains(pid)), "new programs");
+        assert!(
+            pids(&after).iter().all(|pid| !pids(&before).contains(pid)),
+            "new programs"
+        );
         wait::until("each once", Duration::from_secs(20), || {
             let all = processes_naming(system.folder());
             let sleeping = |pid: &&u32| {
-                std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().contains("100111") && alive(**pid)
+                std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                    .unwrap_or_default()
+                    .contains("100111")
+                    && alive(**pid)
             };
             let count = all.iter().filter(sleeping).count();
-            if count == 3 { Ok(()) } else { Err(format!("{count}")) }
+            if count == 3 {
+                Ok(())
+            } else {
+                Err(format!("{count}"))
+            }
         });
     }
-    assert_eq!(std::fs::read_to_string(&runs).unwrap(), "run\n", "what had finished is not run again");
+    assert_eq!(
+        std::fs::read_to_string(&runs).unwrap(),
+        "run\n",
+        "what had finished is not run again"
+    );
     assert_eq!(system.taskgroups_of("test", "job")[0]["status"], "Finish");
     // The same boot again: now programs are found, not started.
     let web = pids(&system.running("test", "web", 3));
@@ -231,23 +311,54 @@ fn a_clock_that_is_set_changes_nothing() {
         clock.set(step);
         instances += 1;
         let count = instances.to_string();
-        system.bcs(&["scale", "process", "web", "-n", "test", "--instances", &count]).ok();
+        system
+            .bcs(&[
+                "scale",
+                "process",
+                "web",
+                "-n",
+                "test",
+                "--instances",
+                &count,
+            ])
+            .ok();
         let now = system.running("test", "web", instances);
-        assert!(before.iter().all(|pid| pids(&now).contains(pid)), "{step}: the old ones are left alone");
-        let lost = now.iter().filter(|group| group["status"] != "Running").count();
+        assert!(
+            before.iter().all(|pid| pids(&now).contains(pid)),
+            "{step}: the old ones are left alone"
+        );
+        let lost = now
+            .iter()
+            .filter(|group| group["status"] != "Running")
+            .count();
         assert_eq!(lost, 0, "{now:#?}");
         // Healing works at any time of day.
         let victim = *pids(&now).iter().find(|pid| !before.contains(pid)).unwrap();
-        kill(Pid::from_raw(i32::try_from(victim).unwrap()), Signal::SIGKILL).unwrap();
-        let healed = wait::until(&format!("healed after a step to {step}"), Duration::from_secs(30), || {
-            let now = system.running("test", "web", instances);
-            if pids(&now).contains(&victim) { Err("the dead one is listed".to_owned()) } else { Ok(now) }
-        });
+        kill(
+            Pid::from_raw(i32::try_from(victim).unwrap()),
+            Signal::SIGKILL,
+        )
+        .unwrap();
+        let healed = wait::until(
+            &format!("healed after a step to {step}"),
+            Duration::from_secs(30),
+            || {
+                let now = system.running("test", "web", instances);
+                if pids(&now).contains(&victim) {
+                    Err("the dead one is listed".to_owned())
+                } else {
+                    Ok(now)
+                }
+            },
+        );
         names.extend(healed.iter().map(bcs_e2e::name_of));
     }
     names.sort();
     names.dedup();
-    assert!(names.len() >= instances + 4, "no id was given twice: {names:#?}");
+    assert!(
+        names.len() >= instances + 4,
+        "no id was given twice: {names:#?}"
+    );
     // Restarted under another time, everything is found again by pid and start time.
     let all = pids(&system.running("test", "web", instances));
     clock.set(-2 * 3600);
@@ -255,34 +366,77 @@ fn a_clock_that_is_set_changes_nothing() {
     clock.set(5 * 3600);
     system.start_all();
     assert_eq!(pids(&system.running("test", "web", instances)), all);
-    assert_eq!(before.iter().map(|pid| start_time(*pid)).collect::<Vec<_>>(), starts);
+    assert_eq!(
+        before
+            .iter()
+            .map(|pid| start_time(*pid))
+            .collect::<Vec<_>>(),
+        starts
+    );
 }
 
 #[test]
 fn an_ordinary_user_has_a_whole_system_and_is_told_what_is_not_in_force() {
-    assert!(nix::unistd::geteuid().is_root(), "this test needs root to become somebody else");
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "this test needs root to become somebody else"
+    );
     const NOBODY: u32 = 65_534;
     let folder = folder();
     nix::unistd::chown(folder.path(), Some(NOBODY.into()), Some(NOBODY.into())).unwrap();
     // The executables may be where others cannot reach them.
-    let wrapper = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"];
-    let reachable = Command::new(wrapper[0]).args(&wrapper[1..]).arg(bcs_e2e::executable("bcs")).arg("--version").status();
-    assert!(reachable.is_ok_and(|status| status.success()), "the build folder must be readable for other users");
+    let wrapper = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "--no-new-privs",
+    ];
+    let reachable = Command::new(wrapper[0])
+        .args(&wrapper[1..])
+        .arg(bcs_e2e::executable("bcs"))
+        .arg("--version")
+        .status();
+    assert!(
+        reachable.is_ok_and(|status| status.success()),
+        "the build folder must be readable for other users"
+    );
     let home = folder.path().to_str().unwrap().to_owned();
-    let system = System::start_under(Mode::Standalone, folder, &[], &wrapper, &[("HOME", &home), ("USER", "nobody")]);
-    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(system.client_file()).unwrap());
+    let system = System::start_under(
+        Mode::Standalone,
+        folder,
+        &[],
+        &wrapper,
+        &[("HOME", &home), ("USER", "nobody")],
+    );
+    let owner =
+        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(system.client_file()).unwrap());
     assert_eq!(owner, NOBODY);
     system.apply(&sleeper("web", 2));
     let running = system.running("test", "web", 2);
     for pid in pids(&running) {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let line = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
-        assert!(line.split_whitespace().skip(1).all(|id| id == "65534"), "{line}");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("Uid:"))
+            .unwrap();
+        assert!(
+            line.split_whitespace().skip(1).all(|id| id == "65534"),
+            "{line}"
+        );
     }
-    kill(Pid::from_raw(i32::try_from(pids(&running)[0]).unwrap()), Signal::SIGKILL).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(pids(&running)[0]).unwrap()),
+        Signal::SIGKILL,
+    )
+    .unwrap();
     wait::until("healed", Duration::from_secs(30), || {
         let now = system.running("test", "web", 2);
-        if pids(&now).contains(&pids(&running)[0]) { Err("the dead one".to_owned()) } else { Ok(()) }
+        if pids(&now).contains(&pids(&running)[0]) {
+            Err("the dead one".to_owned())
+        } else {
+            Ok(())
+        }
     });
     // What needs root is refused or said not to be in force, never faked.
     let mut root = with(sleeper("root", 1), "user", json!("root"));
@@ -291,16 +445,32 @@ fn an_ordinary_user_has_a_whole_system_and_is_told_what_is_not_in_force() {
     let ended = system.ended("root", "Failed");
     assert!(words_of(&ended).contains("root"), "{ended:#}");
     let node = system.bcs(&["node", "list", "-o", "name"]).ok().out;
-    let node = node.lines().next().unwrap().rsplit('/').next().unwrap().to_owned();
+    let node = node
+        .lines()
+        .next()
+        .unwrap()
+        .rsplit('/')
+        .next()
+        .unwrap()
+        .to_owned();
     let told = [
         system.bcs(&["doctor"]).out,
         system.bcs(&["node", "describe", &node]).out,
-        system.bcs(&["describe", "process", "web", "-n", "test"]).out,
-        system.bcs(&["get", "taskgroup", "-n", "test", "-o", "yaml"]).out,
+        system
+            .bcs(&["describe", "process", "web", "-n", "test"])
+            .out,
+        system
+            .bcs(&["get", "taskgroup", "-n", "test", "-o", "yaml"])
+            .out,
     ]
     .join("\n")
     .to_lowercase();
-    assert!(told.contains("not in force") || told.contains("not enforced"), "limits are said not to be in force: {told}");
-    let reply = Api::of(&system).get(&format!("{WORKLOADS}/cluster/resources")).ok();
+    assert!(
+        told.contains("not in force") || told.contains("not enforced"),
+        "limits are said not to be in force: {told}"
+    );
+    let reply = Api::of(&system)
+        .get(&format!("{WORKLOADS}/cluster/resources"))
+        .ok();
     assert!(reply.text.contains("cpu"), "{reply:?}");
 }

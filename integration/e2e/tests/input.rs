@@ -14,7 +14,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bcs_e2e::objects::{process, with};
-use bcs_e2e::{Answer, Api, CLUSTER, Mode, STORAGE, System, WORKLOADS, executable, in_both_layouts, wait};
+use bcs_e2e::{
+    Answer, Api, CLUSTER, Mode, STORAGE, System, WORKLOADS, executable, in_both_layouts, wait,
+};
 use serde_json::{Value, json};
 
 in_both_layouts!(
@@ -29,7 +31,11 @@ fn sleeper(name: &str, instances: u32) -> Value {
 /// One line for people, nothing else.
 #[track_caller]
 fn one_line(answer: &Answer, parts: &[&str]) {
-    assert_eq!(answer.err.trim_end().lines().count(), 1, "one line: {answer:?}");
+    assert_eq!(
+        answer.err.trim_end().lines().count(),
+        1,
+        "one line: {answer:?}"
+    );
     for part in parts {
         assert!(answer.err.contains(part), "{part:?} is missing: {answer:?}");
     }
@@ -38,17 +44,30 @@ fn one_line(answer: &Answer, parts: &[&str]) {
 
 /// Sets what `pointer` points to.
 fn set(mut object: Value, pointer: &str, value: Value) -> Value {
-    *object.pointer_mut(pointer).unwrap_or_else(|| panic!("no {pointer}")) = value;
+    *object
+        .pointer_mut(pointer)
+        .unwrap_or_else(|| panic!("no {pointer}")) = value;
     object
 }
 
 fn bad_objects_are_refused_by_field_value_and_rule(system: System) {
     let good = || sleeper("bad", 1);
-    let port = |port: i64| with(good(), "ports", json!([{"name": "main", "hostPort": port, "protocol": "tcp"}]));
-    let limit = |field: &str, value: &str| {
-        set(good(), &format!("/spec/template/spec/processes/0/resources/limits/{field}"), json!(value))
+    let port = |port: i64| {
+        with(
+            good(),
+            "ports",
+            json!([{"name": "main", "hostPort": port, "protocol": "tcp"}]),
+        )
     };
-    let check = json!([{"type": "TCP", "tcp": {"port": 80}, "intervalSeconds": 3, "timeoutSeconds": 3}]);
+    let limit = |field: &str, value: &str| {
+        set(
+            good(),
+            &format!("/spec/template/spec/processes/0/resources/limits/{field}"),
+            json!(value),
+        )
+    };
+    let check =
+        json!([{"type": "TCP", "tcp": {"port": 80}, "intervalSeconds": 3, "timeoutSeconds": 3}]);
     let mut both = good();
     both["spec"]["template"]["spec"]["containers"] = json!([{"name": "c", "image": "i:1"}]);
     let mut bare = good();
@@ -56,20 +75,59 @@ fn bad_objects_are_refused_by_field_value_and_rule(system: System) {
     let mut nameless = good();
     nameless["metadata"].as_object_mut().unwrap().remove("name");
     let cases: Vec<(Value, &[&str])> = vec![
-        (set(good(), "/metadata/name", json!("Web.One")), &["metadata.name", "Web.One", "lower-case"]),
-        (set(good(), "/metadata/name", json!("x".repeat(64))), &["metadata.name", "63"]),
-        (set(good(), "/metadata/namespace", json!("te.st")), &["namespace", "te.st"]),
-        (set(good(), "/metadata/namespace", json!("../etc")), &["namespace", "../etc"]),
+        (
+            set(good(), "/metadata/name", json!("Web.One")),
+            &["metadata.name", "Web.One", "lower-case"],
+        ),
+        (
+            set(good(), "/metadata/name", json!("x".repeat(64))),
+            &["metadata.name", "63"],
+        ),
+        (
+            set(good(), "/metadata/namespace", json!("te.st")),
+            &["namespace", "te.st"],
+        ),
+        (
+            set(good(), "/metadata/namespace", json!("../etc")),
+            &["namespace", "../etc"],
+        ),
         (nameless, &["metadata.name"]),
-        (set(good(), "/kind", json!("processs")), &["kind", "processs", "process"]),
-        (set(good(), "/apiVersion", json!("v9")), &["apiVersion", "v9", "v4"]),
-        (set(good(), "/restartPolicy/policy", json!("Sometimes")), &["restartPolicy.policy", "Sometimes", "OnFailure"]),
-        (set(good(), "/restartPolicy/interval", json!(-1)), &["restartPolicy.interval", "-1"]),
-        (set(good(), "/killPolicy/gracePeriod", json!(99_999_999)), &["killPolicy.gracePeriod", "99999999"]),
-        (set(good(), "/spec/instance", json!(0)), &["spec.instance", "\"0\"", "1 to"]),
-        (set(good(), "/spec/instance", json!(-3)), &["spec.instance", "-3"]),
-        (set(good(), "/spec/instance", json!(100_000_000)), &["spec.instance", "100000000"]),
-        (set(good(), "/spec/instance", json!("three")), &["spec.instance", "three"]),
+        (
+            set(good(), "/kind", json!("processs")),
+            &["kind", "processs", "process"],
+        ),
+        (
+            set(good(), "/apiVersion", json!("v9")),
+            &["apiVersion", "v9", "v4"],
+        ),
+        (
+            set(good(), "/restartPolicy/policy", json!("Sometimes")),
+            &["restartPolicy.policy", "Sometimes", "OnFailure"],
+        ),
+        (
+            set(good(), "/restartPolicy/interval", json!(-1)),
+            &["restartPolicy.interval", "-1"],
+        ),
+        (
+            set(good(), "/killPolicy/gracePeriod", json!(99_999_999)),
+            &["killPolicy.gracePeriod", "99999999"],
+        ),
+        (
+            set(good(), "/spec/instance", json!(0)),
+            &["spec.instance", "\"0\"", "1 to"],
+        ),
+        (
+            set(good(), "/spec/instance", json!(-3)),
+            &["spec.instance", "-3"],
+        ),
+        (
+            set(good(), "/spec/instance", json!(100_000_000)),
+            &["spec.instance", "100000000"],
+        ),
+        (
+            set(good(), "/spec/instance", json!("three")),
+            &["spec.instance", "three"],
+        ),
         (limit("cpu", "lots"), &["limits.cpu", "lots", "cores"]),
         (limit("cpu", "0"), &["limits.cpu", "\"0\""]),
         (limit("memory", "64Qi"), &["limits.memory", "64Qi", "256"]),
@@ -78,21 +136,47 @@ fn bad_objects_are_refused_by_field_value_and_rule(system: System) {
         (port(70_000), &["ports[0].hostPort", "70000", "65535"]),
         (port(-1), &["ports[0].hostPort", "-1"]),
         (
-            with(good(), "ports", json!([{"name": "a b", "hostPort": 0, "protocol": "tcp"}])),
+            with(
+                good(),
+                "ports",
+                json!([{"name": "a b", "hostPort": 0, "protocol": "tcp"}]),
+            ),
             &["ports[0].name", "a b"],
         ),
         (
-            with(good(), "ports", json!([{"name": "a", "hostPort": 0, "protocol": "sctp"}])),
+            with(
+                good(),
+                "ports",
+                json!([{"name": "a", "hostPort": 0, "protocol": "sctp"}]),
+            ),
             &["ports[0].protocol", "sctp", "tcp"],
         ),
-        (with(good(), "workPath", json!("relative/path")), &["workPath", "relative/path", "absolute"]),
-        (with(good(), "workPath", json!("/a/../b")), &["workPath", "..", "/a/../b"]),
+        (
+            with(good(), "workPath", json!("relative/path")),
+            &["workPath", "relative/path", "absolute"],
+        ),
+        (
+            with(good(), "workPath", json!("/a/../b")),
+            &["workPath", "..", "/a/../b"],
+        ),
         (with(good(), "startCmd", json!("")), &["startCmd"]),
-        (with(good(), "env", json!([{"name": "1 BAD", "value": "x"}])), &["env[0].name", "1 BAD"]),
-        (with(good(), "uris", json!([{"Value": "gopher://x/y.tar.gz"}])), &["uris[0]", "gopher", "http"]),
-        (with(good(), "healthChecks", check), &["healthChecks[0].timeoutSeconds", "\"3\"", "intervalSeconds"]),
+        (
+            with(good(), "env", json!([{"name": "1 BAD", "value": "x"}])),
+            &["env[0].name", "1 BAD"],
+        ),
+        (
+            with(good(), "uris", json!([{"Value": "gopher://x/y.tar.gz"}])),
+            &["uris[0]", "gopher", "http"],
+        ),
+        (
+            with(good(), "healthChecks", check),
+            &["healthChecks[0].timeoutSeconds", "\"3\"", "intervalSeconds"],
+        ),
         (both, &["containers and processes"]),
-        (set(good(), "/spec/template/spec/processes", json!([])), &["no containers and processes"]),
+        (
+            set(good(), "/spec/template/spec/processes", json!([])),
+            &["no containers and processes"],
+        ),
         (bare, &["spec.template"]),
     ];
     for (object, parts) in &cases {
@@ -105,7 +189,11 @@ fn bad_objects_are_refused_by_field_value_and_rule(system: System) {
         }
     }
     // A rule that names several problems at once names each.
-    let several = set(set(good(), "/spec/instance", json!(0)), "/restartPolicy/policy", json!("Maybe"));
+    let several = set(
+        set(good(), "/spec/instance", json!(0)),
+        "/restartPolicy/policy",
+        json!("Maybe"),
+    );
     let answer = system.bcs_with(&["apply", "-f", "-"], Some(&several.to_string()));
     one_line(&answer, &["spec.instance", "restartPolicy.policy", "Maybe"]);
 
@@ -116,7 +204,11 @@ fn bad_objects_are_refused_by_field_value_and_rule(system: System) {
     assert!(
         bcs_e2e::processes_naming(system.folder())
             .iter()
-            .all(|pid| !std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default().contains("100077")),
+            .all(
+                |pid| !std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                    .unwrap_or_default()
+                    .contains("100077")
+            ),
         "nothing was started"
     );
 
@@ -130,7 +222,10 @@ fn bad_objects_are_refused_by_field_value_and_rule(system: System) {
     let answer = system.bcs_with(&["apply", "-f", "-"], Some(&secret.to_string()));
     assert_eq!(answer.code, 1, "{answer:?}");
     one_line(&answer, &["datas.a.content", "base64"]);
-    assert!(!answer.err.contains("hunter2"), "a secret is not repeated: {answer:?}");
+    assert!(
+        !answer.err.contains("hunter2"),
+        "a secret is not repeated: {answer:?}"
+    );
 }
 
 fn statuses_and_codes_are_those_of_the_api(system: System) {
@@ -143,20 +238,65 @@ fn statuses_and_codes_are_those_of_the_api(system: System) {
         reply
     };
     refused(404, 1_405_202, api.get(&format!("{processes}/nobody")));
-    refused(400, 1_405_010, api.send("POST", &processes, &[], "{\"kind\": "));
+    refused(
+        400,
+        1_405_010,
+        api.send("POST", &processes, &[], "{\"kind\": "),
+    );
     refused(400, 1_405_012, api.send("POST", &processes, &[], ""));
-    refused(400, 1_405_008, api.json("POST", &processes, &set(sleeper("a", 1), "/spec/instance", json!(0))));
+    refused(
+        400,
+        1_405_008,
+        api.json(
+            "POST",
+            &processes,
+            &set(sleeper("a", 1), "/spec/instance", json!(0)),
+        ),
+    );
     refused(
         400,
         1_405_231,
-        api.json("POST", &processes, &set(sleeper("a", 1), "/restartPolicy/policy", json!("No"))),
+        api.json(
+            "POST",
+            &processes,
+            &set(sleeper("a", 1), "/restartPolicy/policy", json!("No")),
+        ),
     );
-    refused(400, 1_405_008, api.json("POST", &processes, &set(sleeper("a", 1), "/kind", json!("application"))));
-    refused(400, 1_405_008, api.json("POST", &processes, &set(sleeper("a", 1), "/metadata/namespace", json!("else"))));
-    let wrong = api.send("GET", &processes, &[("BCS-ClusterID", "BCS-MESOS-99999")], "");
+    refused(
+        400,
+        1_405_008,
+        api.json(
+            "POST",
+            &processes,
+            &set(sleeper("a", 1), "/kind", json!("application")),
+        ),
+    );
+    refused(
+        400,
+        1_405_008,
+        api.json(
+            "POST",
+            &processes,
+            &set(sleeper("a", 1), "/metadata/namespace", json!("else")),
+        ),
+    );
+    let wrong = api.send(
+        "GET",
+        &processes,
+        &[("BCS-ClusterID", "BCS-MESOS-99999")],
+        "",
+    );
     assert!([400, 404].contains(&wrong.status), "{wrong:?}");
-    assert!(wrong.code() != 0 && wrong.message().contains("BCS-MESOS-99999"), "{wrong:?}");
-    assert_eq!(api.send("GET", &processes, &[("BCS-ClusterID", CLUSTER)], "").ok().json()["result"], true);
+    assert!(
+        wrong.code() != 0 && wrong.message().contains("BCS-MESOS-99999"),
+        "{wrong:?}"
+    );
+    assert_eq!(
+        api.send("GET", &processes, &[("BCS-ClusterID", CLUSTER)], "")
+            .ok()
+            .json()["result"],
+        true
+    );
 
     for path in [
         "/namespaces/test/deployments",
@@ -170,10 +310,17 @@ fn statuses_and_codes_are_those_of_the_api(system: System) {
         for method in ["GET", "POST"] {
             let reply = api.json(method, &format!("{WORKLOADS}{path}"), &json!({}));
             assert_eq!(reply.status, 501, "{path}: {reply:?}");
-            assert!(reply.code() != 0 && reply.message().contains("not implemented"), "{reply:?}");
+            assert!(
+                reply.code() != 0 && reply.message().contains("not implemented"),
+                "{reply:?}"
+            );
         }
     }
-    for path in [format!("{WORKLOADS}/nothing/here"), "/bcsapi/v4/nothing/".to_owned(), "/".to_owned()] {
+    for path in [
+        format!("{WORKLOADS}/nothing/here"),
+        "/bcsapi/v4/nothing/".to_owned(),
+        "/".to_owned(),
+    ] {
         let reply = api.get(&path);
         assert_eq!(reply.status, 404, "{reply:?}");
         assert!(reply.code() != 0, "{reply:?}");
@@ -182,28 +329,53 @@ fn statuses_and_codes_are_those_of_the_api(system: System) {
     assert_eq!(reply.status, 405, "{reply:?}");
     assert!(reply.code() != 0, "{reply:?}");
     // Paths that try to leave their place.
-    for path in ["/namespaces/..%2f..%2f/processes", "/namespaces/test/processes/..%2fsecrets", "/namespaces/a%00b/processes"] {
+    for path in [
+        "/namespaces/..%2f..%2f/processes",
+        "/namespaces/test/processes/..%2fsecrets",
+        "/namespaces/a%00b/processes",
+    ] {
         let reply = api.get(&format!("{WORKLOADS}{path}"));
-        assert!([400, 404].contains(&reply.status) && reply.code() != 0, "{path}: {reply:?}");
+        assert!(
+            [400, 404].contains(&reply.status) && reply.code() != 0,
+            "{path}: {reply:?}"
+        );
     }
-    let large = format!("{{\"kind\": \"process\", \"x\": \"{}\"}}", "y".repeat(9 << 20));
+    let large = format!(
+        "{{\"kind\": \"process\", \"x\": \"{}\"}}",
+        "y".repeat(9 << 20)
+    );
     let reply = api.send("POST", &processes, &[], large);
-    assert!([400, 413].contains(&reply.status) && reply.code() != 0, "{} {}", reply.status, reply.text);
+    assert!(
+        [400, 413].contains(&reply.status) && reply.code() != 0,
+        "{} {}",
+        reply.status,
+        reply.text
+    );
 
     let switch = [("BCS-Always-200", "1")];
     let reply = api.send("GET", &format!("{processes}/nobody"), &switch, "");
     assert_eq!((reply.status, reply.code()), (200, 1_405_202), "{reply:?}");
-    let reply = api.send("POST", &format!("{WORKLOADS}/namespaces/test/services"), &switch, "{}");
+    let reply = api.send(
+        "POST",
+        &format!("{WORKLOADS}/namespaces/test/services"),
+        &switch,
+        "{}",
+    );
     assert_eq!(reply.status, 200, "{reply:?}");
     assert!(reply.code() != 0, "{reply:?}");
-    let storage = format!("{STORAGE}/mesos/dynamic/namespace_resources/clusters/{CLUSTER}/namespaces/test/application/nobody");
+    let storage = format!(
+        "{STORAGE}/mesos/dynamic/namespace_resources/clusters/{CLUSTER}/namespaces/test/application/nobody"
+    );
     refused(404, 1_405_087, api.get(&storage));
     let reply = api.send("GET", &storage, &switch, "");
     assert_eq!((reply.status, reply.code()), (200, 1_405_087), "{reply:?}");
     refused(400, 1_405_085, api.get(&format!("{STORAGE}/mesos/dynamic/all_resources/clusters/{CLUSTER}/taskgroup?labelSelector=a%20%3E%20(")));
     // People write through the scheduler, never around it.
     let reply = api.json("PUT", &storage, &json!({"data": {}}));
-    assert!((400..500).contains(&reply.status) && reply.code() != 0, "{reply:?}");
+    assert!(
+        (400..500).contains(&reply.status) && reply.code() != 0,
+        "{reply:?}"
+    );
 
     // Keys in any case, as the original's decoder took them.
     let shouted: Value = serde_json::from_str(
@@ -222,16 +394,35 @@ fn statuses_and_codes_are_those_of_the_api(system: System) {
     assert!((400..500).contains(&reply.status), "{reply:?}");
     assert_eq!(reply.code(), 1_405_201, "{reply:?}");
     let loud = &format!("{processes}/loud");
-    refused(400, 1_405_233, api.json("POST", &format!("{loud}/message"), &json!({"msgtype": "telepathy", "msgdata": {}})));
-    let reply = api.json("POST", &format!("{loud}/message"), &json!({"msgtype": "signal", "msgdata": {"signal": 99}}));
+    refused(
+        400,
+        1_405_233,
+        api.json(
+            "POST",
+            &format!("{loud}/message"),
+            &json!({"msgtype": "telepathy", "msgdata": {}}),
+        ),
+    );
+    let reply = api.json(
+        "POST",
+        &format!("{loud}/message"),
+        &json!({"msgtype": "signal", "msgdata": {"signal": 99}}),
+    );
     assert_eq!(reply.status, 400, "{reply:?}");
-    assert!(reply.message().contains("msgdata.signal") && reply.message().contains("99"), "{reply:?}");
+    assert!(
+        reply.message().contains("msgdata.signal") && reply.message().contains("99"),
+        "{reply:?}"
+    );
     for instances in ["-1", "x", "99999999"] {
         let reply = api.send("PUT", &format!("{loud}/scale/{instances}"), &[], "");
         assert_eq!(reply.status, 400, "{reply:?}");
         assert!(reply.message().contains(instances), "{reply:?}");
     }
-    assert_eq!(system.running("test", "loud", 1).len(), 1, "none of it touched what runs");
+    assert_eq!(
+        system.running("test", "loud", 1).len(),
+        1,
+        "none of it touched what runs"
+    );
 }
 
 #[test]
@@ -269,17 +460,31 @@ fn files_that_cannot_be_read_say_where() {
     let answer = system.bcs_with(&["apply", "-f", "-"], Some(&documents));
     assert!([1, 2].contains(&answer.code), "{answer:?}");
     one_line(&answer, &["line"]);
-    assert_eq!(system.bcs(&["get", "process", "-A", "-o", "name"]).ok().out, "");
+    assert_eq!(
+        system.bcs(&["get", "process", "-A", "-o", "name"]).ok().out,
+        ""
+    );
     // When the service refuses it, what was applied is said, and is whole.
-    let refused = set(sleeper("middle", 1), "/restartPolicy/policy", json!("Perhaps"));
+    let refused = set(
+        sleeper("middle", 1),
+        "/restartPolicy/policy",
+        json!("Perhaps"),
+    );
     let documents = format!("{}\n---\n{refused}\n---\n{}\n", good("first"), good("last"));
     let answer = system.bcs_with(&["apply", "-f", "-"], Some(&documents));
     assert!([1, 2].contains(&answer.code), "{answer:?}");
     one_line(&answer, &["middle", "Perhaps"]);
-    assert_eq!(system.bcs(&["get", "process", "middle", "-n", "test"]).code, 3);
+    assert_eq!(
+        system.bcs(&["get", "process", "middle", "-n", "test"]).code,
+        3
+    );
     for name in ["first", "last"] {
         let there = system.bcs(&["get", "process", name, "-n", "test"]).code == 0;
-        assert_eq!(there, answer.out.contains(name), "what is said is what is so: {answer:?}");
+        assert_eq!(
+            there,
+            answer.out.contains(name),
+            "what is said is what is so: {answer:?}"
+        );
         if there {
             system.running("test", name, 1);
         }
@@ -291,7 +496,11 @@ fn files_that_cannot_be_read_say_where() {
     for name in ["one", "two"] {
         wait::until("the configmap is listed", Duration::from_secs(10), || {
             let answer = system.bcs(&["get", "configmap", name, "-n", "test"]);
-            if answer.code == 0 { Ok(()) } else { Err(format!("{answer:?}")) }
+            if answer.code == 0 {
+                Ok(())
+            } else {
+                Err(format!("{answer:?}"))
+            }
         });
     }
 }
@@ -318,11 +527,17 @@ fn verbs_have_their_exit_codes() {
     ] {
         let answer = run(words);
         assert_eq!(answer.code, 2, "{words}: {answer:?}");
-        assert!(!answer.err.is_empty() && !answer.err.contains("panicked"), "{answer:?}");
+        assert!(
+            !answer.err.is_empty() && !answer.err.contains("panicked"),
+            "{answer:?}"
+        );
     }
     let answer = run("get submarines");
     assert!([1, 2].contains(&answer.code), "{answer:?}");
-    assert!(answer.err.contains("submarines") && answer.err.contains("taskgroup"), "{answer:?}");
+    assert!(
+        answer.err.contains("submarines") && answer.err.contains("taskgroup"),
+        "{answer:?}"
+    );
     // 3: not found.
     let unknown = "0.web.test.BCS-MESOS-10000.1700000000000000000";
     for words in [
@@ -351,7 +566,11 @@ fn verbs_have_their_exit_codes() {
     let answer = on("replace");
     assert!([1, 3].contains(&answer.code), "{answer:?}");
     one_line(&answer, &["web"]);
-    assert_eq!(run("get process web -n test").code, 3, "a refused replace creates nothing");
+    assert_eq!(
+        run("get process web -n test").code,
+        3,
+        "a refused replace creates nothing"
+    );
     on("create").ok();
     let first = system.running("test", "web", 1);
     let answer = on("create");
@@ -365,10 +584,18 @@ fn verbs_have_their_exit_codes() {
         "an unchanged object restarts nothing"
     );
     on("replace").ok();
-    wait::until("the replaced instance is another", Duration::from_secs(30), || {
-        let now = system.running("test", "web", 1);
-        if bcs_e2e::pid_of(&now[0]) == bcs_e2e::pid_of(&first[0]) { Err("the same".to_owned()) } else { Ok(()) }
-    });
+    wait::until(
+        "the replaced instance is another",
+        Duration::from_secs(30),
+        || {
+            let now = system.running("test", "web", 1);
+            if bcs_e2e::pid_of(&now[0]) == bcs_e2e::pid_of(&first[0]) {
+                Err("the same".to_owned())
+            } else {
+                Ok(())
+            }
+        },
+    );
     // 4: timed out; 0: it came.
     let answer = run("wait process web -n test --for Finish --timeout 1s");
     assert_eq!(answer.code, 4, "{answer:?}");
@@ -378,7 +605,11 @@ fn verbs_have_their_exit_codes() {
     on("delete").ok();
     wait::until("it is gone", Duration::from_secs(30), || {
         let answer = run("get process web -n test");
-        if answer.code == 3 { Ok(()) } else { Err(format!("{answer:?}")) }
+        if answer.code == 3 {
+            Ok(())
+        } else {
+            Err(format!("{answer:?}"))
+        }
     });
     assert_eq!(on("delete").code, 3);
 }
@@ -408,7 +639,15 @@ fn objects_are_shown_in_every_form() {
     assert_eq!(names("get process -A -o name"), ["one", "three", "two"]);
     assert_eq!(names("get process -n test -l app=two -o name"), ["two"]);
     assert_eq!(run("get process -A -l app=nobody -o name").ok().out, "");
-    let selector = ["get", "process", "-A", "-o", "name", "-l", "app in (one, three)"];
+    let selector = [
+        "get",
+        "process",
+        "-A",
+        "-o",
+        "name",
+        "-l",
+        "app in (one, three)",
+    ];
     assert_eq!(system.bcs(&selector).ok().out.lines().count(), 2);
     let answer = system.bcs(&["get", "process", "-A", "-l", "app in (one"]);
     assert!([1, 2].contains(&answer.code), "{answer:?}");
@@ -416,9 +655,17 @@ fn objects_are_shown_in_every_form() {
     assert_eq!(names("get taskgroup -n test -l app=one -o name").len(), 2);
 
     let one = run("get process one -n test -o json").ok().json();
-    assert_eq!((&one["metadata"]["name"], &one["kind"]), (&json!("one"), &json!("process")), "{one}");
+    assert_eq!(
+        (&one["metadata"]["name"], &one["kind"]),
+        (&json!("one"), &json!("process")),
+        "{one}"
+    );
     let list = run("get process -n test -o json").ok().json();
-    assert_eq!((&list["kind"], list["items"].as_array().unwrap().len()), (&json!("List"), 2), "{list}");
+    assert_eq!(
+        (&list["kind"], list["items"].as_array().unwrap().len()),
+        (&json!("List"), 2),
+        "{list}"
+    );
     let yaml = run("get process one -n test -o yaml").ok().out;
     let yaml: Value = serde_saphyr::from_str(&yaml).unwrap();
     assert_eq!(yaml["metadata"], one["metadata"]);
@@ -429,14 +676,23 @@ fn objects_are_shown_in_every_form() {
     assert_eq!(table, run("get process -n test -o table").ok().out);
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 3, "a head and two rows: {table}");
-    assert!(lines[1].contains("one") && lines[1].contains("Running"), "{table}");
+    assert!(
+        lines[1].contains("one") && lines[1].contains("Running"),
+        "{table}"
+    );
     let wide = run("get taskgroup -n test -o wide").ok().out;
     let narrow = run("get taskgroup -n test").ok().out;
     let columns = |text: &str| text.lines().next().unwrap().split_whitespace().count();
     assert!(columns(&wide) > columns(&narrow), "{wide}\n{narrow}");
-    assert!(run("get process -A").ok().out.contains("other"), "-A shows the namespace");
+    assert!(
+        run("get process -A").ok().out.contains("other"),
+        "-A shows the namespace"
+    );
     let described = run("describe process one -n test").ok().out;
-    assert!(described.contains("one") && described.contains("Running"), "{described}");
+    assert!(
+        described.contains("one") && described.contains("Running"),
+        "{described}"
+    );
 
     // -w shows what is and what changes.
     let mut watch = Command::new(executable("bcs"))
@@ -447,11 +703,17 @@ fn objects_are_shown_in_every_form() {
         .unwrap();
     let (send, lines) = std::sync::mpsc::channel();
     let out = BufReader::new(watch.stdout.take().unwrap());
-    std::thread::spawn(move || out.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+    std::thread::spawn(move || {
+        out.lines()
+            .map_while(Result::ok)
+            .try_for_each(|line| send.send(line))
+    });
     let seen = |what: &str| {
-        wait::until(what, Duration::from_secs(20), || match lines.recv_timeout(Duration::from_secs(1)) {
-            Ok(line) if line.contains(what) => Ok(line),
-            other => Err(format!("{other:?}")),
+        wait::until(what, Duration::from_secs(20), || {
+            match lines.recv_timeout(Duration::from_secs(1)) {
+                Ok(line) if line.contains(what) => Ok(line),
+                other => Err(format!("{other:?}")),
+            }
         })
     };
     seen("two");
@@ -473,13 +735,23 @@ fn the_client_helps_when_the_system_is_down() {
     system.running("test", "web", 1);
     let run = |system: &System, words: &str| system.bcs(&words.split(' ').collect::<Vec<_>>());
     let doctor = run(&system, "doctor").ok();
-    assert!(doctor.out.lines().count() >= 3, "doctor says what it looked at: {doctor:?}");
+    assert!(
+        doctor.out.lines().count() >= 3,
+        "doctor says what it looked at: {doctor:?}"
+    );
     for shell in ["bash", "zsh", "fish"] {
         let text = run(&system, &format!("completion {shell}")).ok().out;
-        assert!(text.contains("reschedule") && text.contains("standalone"), "{shell}");
+        assert!(
+            text.contains("reschedule") && text.contains("standalone"),
+            "{shell}"
+        );
     }
     // A reader that leaves early is no error of ours.
-    for words in [&["completion", "bash"][..], &["get", "process", "-A", "-o", "json"], &["--help"]] {
+    for words in [
+        &["completion", "bash"][..],
+        &["get", "process", "-A", "-o", "json"],
+        &["--help"],
+    ] {
         let mut child = Command::new(executable("bcs"))
             .args(words)
             .env("BCS_CONFIG", system.client_file())
@@ -489,7 +761,12 @@ fn the_client_helps_when_the_system_is_down() {
             .unwrap();
         drop(child.stdout.take());
         let mut err = String::new();
-        child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut err)
+            .unwrap();
         let status = child.wait().unwrap();
         assert_eq!(err, "", "{words:?}: quiet, {status}");
         assert_ne!(status.code(), Some(101), "{words:?}");
@@ -516,8 +793,17 @@ fn the_client_helps_when_the_system_is_down() {
     assert_eq!(answer.code, 1, "{answer:?}");
     one_line(&answer, &["odd.yaml"]);
 
-    assert_eq!(system.stop("standalone"), 0, "asked to leave, it leaves in good order");
-    for words in ["get process -A", "delete process web -n test", "offers", "node list"] {
+    assert_eq!(
+        system.stop("standalone"),
+        0,
+        "asked to leave, it leaves in good order"
+    );
+    for words in [
+        "get process -A",
+        "delete process web -n test",
+        "offers",
+        "node list",
+    ] {
         let answer = run(&system, words);
         assert_eq!(answer.code, 1, "{words}: {answer:?}");
         one_line(&answer, &["127.0.0.1", "doctor"]);
@@ -525,5 +811,8 @@ fn the_client_helps_when_the_system_is_down() {
     let doctor = run(&system, "doctor");
     assert_eq!(doctor.code, 1, "{doctor:?}");
     let words = format!("{}{}", doctor.out, doctor.err);
-    assert!(words.contains(&system.port().to_string()) && words.contains("standalone"), "{doctor:?}");
+    assert!(
+        words.contains(&system.port().to_string()) && words.contains("standalone"),
+        "{doctor:?}"
+    );
 }

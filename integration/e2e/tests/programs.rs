@@ -14,14 +14,17 @@ use std::time::{Duration, Instant};
 
 use bcs_e2e::objects::{example, port_of, process, with};
 use bcs_e2e::{
-    Api, Mode, System, WORKLOADS, alive, base64, environment_of, http_get, in_both_layouts, name_of, pid_of, script,
-    shell, wait, words_of,
+    Api, Mode, System, WORKLOADS, alive, base64, environment_of, http_get, in_both_layouts,
+    name_of, pid_of, script, shell, wait, words_of,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
-in_both_layouts!(programs_that_fail_to_start_say_why, restart_policies_are_kept_to_the_letter);
+in_both_layouts!(
+    programs_that_fail_to_start_say_why,
+    restart_policies_are_kept_to_the_letter
+);
 
 /// A program that runs a script, restarted as `policy` says.
 fn scripted(system: &System, name: &str, policy: &Value, body: &str) -> Value {
@@ -36,7 +39,9 @@ fn never() -> Value {
 }
 
 fn exit_code(taskgroup: &Value) -> i64 {
-    taskgroup["containerStatuses"][0]["exitcode"].as_i64().unwrap_or_else(|| panic!("no exit code: {taskgroup:#}"))
+    taskgroup["containerStatuses"][0]["exitcode"]
+        .as_i64()
+        .unwrap_or_else(|| panic!("no exit code: {taskgroup:#}"))
 }
 
 fn programs_that_fail_to_start_say_why(system: System) {
@@ -54,20 +59,43 @@ fn programs_that_fail_to_start_say_why(system: System) {
         scripted(&system, "seven", &never(), "echo out of luck >&2; exit 7"),
         scripted(&system, "zero", &never(), "exit 0"),
         scripted(&system, "signal", &never(), "kill -SEGV $$; sleep 5"),
-        with(start("nobody", "/bin/sleep 100093"), "user", json!("no-such-user-here")),
-        with(start("place", "/bin/sleep 100093"), "workPath", json!("/proc/not-here/work")),
-        with(scripted(&system, "silent", &never(), "exit 0"), "pidFile", json!("${workPath}/none.pid")),
-        with(scripted(&system, "lies", &never(), "echo notanumber > bad.pid"), "pidFile", json!("${workPath}/bad.pid")),
+        with(
+            start("nobody", "/bin/sleep 100093"),
+            "user",
+            json!("no-such-user-here"),
+        ),
+        with(
+            start("place", "/bin/sleep 100093"),
+            "workPath",
+            json!("/proc/not-here/work"),
+        ),
+        with(
+            scripted(&system, "silent", &never(), "exit 0"),
+            "pidFile",
+            json!("${workPath}/none.pid"),
+        ),
+        with(
+            scripted(&system, "lies", &never(), "echo notanumber > bad.pid"),
+            "pidFile",
+            json!("${workPath}/bad.pid"),
+        ),
     ];
     for object in objects {
         let slow = ["silent", "lies"].contains(&object["metadata"]["name"].as_str().unwrap());
-        system.apply(&if slow { with(object, "startGracePeriod", json!(1)) } else { object });
+        system.apply(&if slow {
+            with(object, "startGracePeriod", json!(1))
+        } else {
+            object
+        });
     }
     let says = |name: &str, parts: &[&str]| {
         let taskgroup = system.ended(name, "Failed");
         let words = words_of(&taskgroup);
         for part in parts {
-            assert!(words.to_lowercase().contains(&part.to_lowercase()), "{name} does not say {part:?}: {words}");
+            assert!(
+                words.to_lowercase().contains(&part.to_lowercase()),
+                "{name} does not say {part:?}: {words}"
+            );
         }
         taskgroup
     };
@@ -86,14 +114,24 @@ fn programs_that_fail_to_start_say_why(system: System) {
     let seven = name_of(&system.ended("seven", "Failed"));
     let path = format!("{WORKLOADS}/namespaces/test/taskgroups/{seven}/logs?stream=stderr");
     let reply = Api::of(&system).get(&path);
-    assert_eq!((reply.status, reply.text.trim()), (200, "out of luck"), "{reply:?}");
+    assert_eq!(
+        (reply.status, reply.text.trim()),
+        (200, "out of luck"),
+        "{reply:?}"
+    );
     // Never is never: still one attempt each.
     for name in ["missing", "seven", "signal"] {
         let groups = system.taskgroups_of("test", name);
         assert_eq!(groups.len(), 1, "{groups:#?}");
-        assert_eq!(groups[0]["containerStatuses"][0]["restartCount"], 0, "{groups:#?}");
+        assert_eq!(
+            groups[0]["containerStatuses"][0]["restartCount"], 0,
+            "{groups:#?}"
+        );
     }
-    let application = system.bcs(&["get", "process", "seven", "-n", "test", "-o", "json"]).ok().json();
+    let application = system
+        .bcs(&["get", "process", "seven", "-n", "test", "-o", "json"])
+        .ok()
+        .json();
     assert_ne!(application["status"], "Running", "{application}");
 }
 
@@ -109,9 +147,7 @@ fn restart_policies_are_kept_to_the_letter(system: System) {
         let body = format!("date +%s.%N >> {}\n{end}", file(name).display());
         system.apply(&scripted(&system, name, &policy, &body));
     };
-    let policy = |policy: &str, interval: u32, backoff: u32, most: u32| {
-        json!({"policy": policy, "interval": interval, "backoff": backoff, "maxtimes": most})
-    };
+    let policy = |policy: &str, interval: u32, backoff: u32, most: u32| json!({"policy": policy, "interval": interval, "backoff": backoff, "maxtimes": most});
     deploy("content", policy("OnFailure", 0, 0, 0), "exit 0");
     deploy("thrice", policy("OnFailure", 0, 0, 2), "exit 3");
     deploy("twice", policy("Always", 0, 0, 1), "exit 0");
@@ -119,29 +155,55 @@ fn restart_policies_are_kept_to_the_letter(system: System) {
     deploy("backing", policy("OnFailure", 1, 2, 2), "exit 1");
     deploy("once", policy("Never", 0, 0, 5), "exit 1");
     let done = |name: &str, count: usize, status: &str| {
-        wait::until(&format!("{name} ran {count} times"), Duration::from_secs(40), || {
-            let runs = runs(&file(name));
-            let groups = system.taskgroups_of("test", name);
-            let times = groups.first().and_then(|group| group["containerStatuses"][0]["restartCount"].as_u64());
-            let right = runs.len() == count
-                && groups.len() == 1
-                && groups[0]["status"] == status
-                && times == Some(count as u64 - 1);
-            if right { Ok(runs) } else { Err(format!("{runs:?} {groups:#?}")) }
-        })
+        wait::until(
+            &format!("{name} ran {count} times"),
+            Duration::from_secs(40),
+            || {
+                let runs = runs(&file(name));
+                let groups = system.taskgroups_of("test", name);
+                let times = groups
+                    .first()
+                    .and_then(|group| group["containerStatuses"][0]["restartCount"].as_u64());
+                let right = runs.len() == count
+                    && groups.len() == 1
+                    && groups[0]["status"] == status
+                    && times == Some(count as u64 - 1);
+                if right {
+                    Ok(runs)
+                } else {
+                    Err(format!("{runs:?} {groups:#?}"))
+                }
+            },
+        )
     };
     done("content", 1, "Finish");
     done("once", 1, "Failed");
-    let gaps = |runs: &[f64]| runs.windows(2).map(|pair| pair[1] - pair[0]).collect::<Vec<_>>();
+    let gaps = |runs: &[f64]| {
+        runs.windows(2)
+            .map(|pair| pair[1] - pair[0])
+            .collect::<Vec<_>>()
+    };
     let thrice = done("thrice", 3, "Failed");
-    assert!(gaps(&thrice).iter().all(|gap| *gap < 3.0), "at once: {thrice:?}");
+    assert!(
+        gaps(&thrice).iter().all(|gap| *gap < 3.0),
+        "at once: {thrice:?}"
+    );
     done("twice", 2, "Finish");
     let paced = gaps(&done("paced", 2, "Failed"));
-    assert!((1.9..6.0).contains(&paced[0]), "after two seconds: {paced:?}");
+    assert!(
+        (1.9..6.0).contains(&paced[0]),
+        "after two seconds: {paced:?}"
+    );
     let backing = gaps(&done("backing", 3, "Failed"));
-    assert!((0.9..4.0).contains(&backing[0]) && (2.9..8.0).contains(&backing[1]), "1, then 1+2: {backing:?}");
+    assert!(
+        (0.9..4.0).contains(&backing[0]) && (2.9..8.0).contains(&backing[1]),
+        "1, then 1+2: {backing:?}"
+    );
     // Nothing comes later either: everything that was started is counted above, and stays so.
-    let counts = || ["content", "once", "thrice", "twice", "paced", "backing"].map(|name| runs(&file(name)).len());
+    let counts = || {
+        ["content", "once", "thrice", "twice", "paced", "backing"]
+            .map(|name| runs(&file(name)).len())
+    };
     let before = counts();
     // Something that takes its time in the same system, instead of a sleep.
     deploy("other", policy("Always", 2, 0, 1), "exit 0");
@@ -156,34 +218,65 @@ fn a_program_that_forks_is_followed_by_its_pid_file() {
     let body = "setsid /bin/sleep 100095 </dev/null >/dev/null 2>&1 &\necho $! > ${1}.pid";
     let path = script(system.folder(), "daemonise.sh", body);
     let start = format!("{} ${{workPath}}/svc", path.display());
-    let object = with(process("svc", 2, "sleep", &start, &[]), "pidFile", json!("${workPath}/svc.pid"));
+    let object = with(
+        process("svc", 2, "sleep", &start, &[]),
+        "pidFile",
+        json!("${workPath}/svc.pid"),
+    );
     system.apply(&with(object, "startGracePeriod", json!(5)));
     let before = system.running("test", "svc", 2);
     for taskgroup in &before {
-        let line = std::fs::read_to_string(format!("/proc/{}/cmdline", pid_of(taskgroup).unwrap())).unwrap();
+        let line = std::fs::read_to_string(format!("/proc/{}/cmdline", pid_of(taskgroup).unwrap()))
+            .unwrap();
         assert!(line.contains("100095"), "{line}");
     }
     let victim = pid_of(&before[0]).unwrap();
-    kill(Pid::from_raw(i32::try_from(victim).unwrap()), Signal::SIGKILL).unwrap();
+    kill(
+        Pid::from_raw(i32::try_from(victim).unwrap()),
+        Signal::SIGKILL,
+    )
+    .unwrap();
     let after = wait::until("the dead one is replaced", Duration::from_secs(30), || {
         let now = system.running("test", "svc", 2);
-        if now.iter().any(|group| pid_of(group) == Some(victim)) { Err("still listed".to_owned()) } else { Ok(now) }
+        if now.iter().any(|group| pid_of(group) == Some(victim)) {
+            Err("still listed".to_owned())
+        } else {
+            Ok(now)
+        }
     });
     system.bcs(&["delete", "process", "svc", "-n", "test"]).ok();
     wait::until("nothing of it is left", Duration::from_secs(20), || {
-        let left: Vec<u32> = after.iter().filter_map(pid_of).filter(|pid| alive(*pid)).collect();
-        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        let left: Vec<u32> = after
+            .iter()
+            .filter_map(pid_of)
+            .filter(|pid| alive(*pid))
+            .collect();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{left:?}"))
+        }
     });
     // A pid file that names some other program is not believed: nobody else's process is adopted.
-    let decoy = std::process::Command::new("/bin/cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let decoy = std::process::Command::new("/bin/cat")
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let body = format!("echo {} > $1/svc.pid", decoy.id());
     let path = script(system.folder(), "lies.sh", &body);
     let start = format!("{} ${{workPath}}", path.display());
-    let mut object = with(process("liar", 1, "sleep", &start, &[]), "pidFile", json!("${workPath}/svc.pid"));
+    let mut object = with(
+        process("liar", 1, "sleep", &start, &[]),
+        "pidFile",
+        json!("${workPath}/svc.pid"),
+    );
     object["restartPolicy"] = never();
     system.apply(&with(object, "startGracePeriod", json!(1)));
     let ended = system.ended("liar", "Failed");
-    assert!(words_of(&ended).contains("svc.pid") || words_of(&ended).contains("sleep"), "{ended:#}");
+    assert!(
+        words_of(&ended).contains("svc.pid") || words_of(&ended).contains("sleep"),
+        "{ended:#}"
+    );
     assert!(alive(decoy.id()), "it was not ours to kill");
     let mut decoy = decoy;
     decoy.kill().unwrap();
@@ -201,9 +294,19 @@ fn stopping_asks_waits_and_kills() {
     };
     let deaf = "trap '' TERM INT HUP\nwhile :; do sleep 1; done";
     system.apply(&grace(scripted(&system, "deaf", &always, deaf), 1));
-    let polite = format!("trap 'echo bye > {}; exit 0' TERM\nwhile :; do sleep 0.05; done", note("polite").display());
+    let polite = format!(
+        "trap 'echo bye > {}; exit 0' TERM\nwhile :; do sleep 0.05; done",
+        note("polite").display()
+    );
     system.apply(&grace(scripted(&system, "polite", &always, &polite), 20));
-    let stop = script(system.folder(), "stop.sh", &format!("echo stopped > {}\nkill -KILL $(cat $1)", note("ordered").display()));
+    let stop = script(
+        system.folder(),
+        "stop.sh",
+        &format!(
+            "echo stopped > {}\nkill -KILL $(cat $1)",
+            note("ordered").display()
+        ),
+    );
     let body = "trap '' TERM\necho $$ > own.pid\nwhile :; do sleep 0.05; done";
     let ordered = scripted(&system, "ordered", &always, body);
     let command = format!("{} ${{workPath}}/own.pid", stop.display());
@@ -212,38 +315,71 @@ fn stopping_asks_waits_and_kills() {
     let family = "(trap '' TERM HUP; setsid /bin/sleep 100097 & /bin/sleep 100099 & wait) &\ntrap 'exit 0' TERM\nwhile :; do sleep 0.05; done";
     system.apply(&grace(scripted(&system, "family", &always, family), 2));
     let pid = |name: &str| pid_of(&system.running("test", name, 1)[0]).unwrap();
-    let (deaf, polite, ordered, family) = (pid("deaf"), pid("polite"), pid("ordered"), pid("family"));
+    let (deaf, polite, ordered, family) =
+        (pid("deaf"), pid("polite"), pid("ordered"), pid("family"));
     let children = |number: &str| {
         let all = bcs_e2e::processes_naming(system.folder());
-        let of = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        all.into_iter().filter(|pid| of(pid).contains(number)).collect::<Vec<_>>()
+        let of =
+            |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        all.into_iter()
+            .filter(|pid| of(pid).contains(number))
+            .collect::<Vec<_>>()
     };
     wait::until("the family is complete", Duration::from_secs(10), || {
         let found = [children("100097"), children("100099")].concat();
-        if found.len() >= 2 { Ok(()) } else { Err(format!("{found:?}")) }
+        if found.len() >= 2 {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        }
     });
     wait::until("the pid is noted", Duration::from_secs(10), || {
-        let place = std::fs::read_link(format!("/proc/{ordered}/cwd")).map_err(|error| error.to_string())?;
-        if place.join("own.pid").exists() { Ok(()) } else { Err("no".to_owned()) }
+        let place = std::fs::read_link(format!("/proc/{ordered}/cwd"))
+            .map_err(|error| error.to_string())?;
+        if place.join("own.pid").exists() {
+            Ok(())
+        } else {
+            Err("no".to_owned())
+        }
     });
     let gone = |name: &str, pid: u32| {
         let begun = Instant::now();
         system.bcs(&["delete", "process", name, "-n", "test"]).ok();
         wait::until(&format!("{name} is gone"), Duration::from_secs(25), || {
             let listed = system.bcs(&["get", "process", name, "-n", "test"]).code;
-            if listed == 3 && !alive(pid) { Ok(begun.elapsed()) } else { Err(format!("{listed} {}", alive(pid))) }
+            if listed == 3 && !alive(pid) {
+                Ok(begun.elapsed())
+            } else {
+                Err(format!("{listed} {}", alive(pid)))
+            }
         })
     };
     let took = gone("deaf", deaf);
-    assert!((1.0..8.0).contains(&took.as_secs_f64()), "one second of grace: {took:?}");
+    assert!(
+        (1.0..8.0).contains(&took.as_secs_f64()),
+        "one second of grace: {took:?}"
+    );
     let took = gone("polite", polite);
-    assert!(took < Duration::from_secs(8), "it left when asked: {took:?}");
+    assert!(
+        took < Duration::from_secs(8),
+        "it left when asked: {took:?}"
+    );
     assert_eq!(std::fs::read_to_string(note("polite")).unwrap(), "bye\n");
     let took = gone("ordered", ordered);
-    assert!(took < Duration::from_secs(8), "the stop command did it: {took:?}");
-    assert_eq!(std::fs::read_to_string(note("ordered")).unwrap(), "stopped\n");
+    assert!(
+        took < Duration::from_secs(8),
+        "the stop command did it: {took:?}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(note("ordered")).unwrap(),
+        "stopped\n"
+    );
     gone("family", family);
-    assert_eq!([children("100097"), children("100099")].concat(), Vec::<u32>::new(), "the children are gone too");
+    assert_eq!(
+        [children("100097"), children("100099")].concat(),
+        Vec::<u32>::new(),
+        "the children are gone too"
+    );
 }
 
 /// The memory limit of the control group that a process is in.
@@ -251,7 +387,11 @@ fn memory_limit(pid: u32) -> Option<u64> {
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     groups.lines().find_map(|line| {
         let mut parts = line.splitn(3, ':');
-        let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?.trim_start_matches('/'));
+        let (_, controllers, path) = (
+            parts.next()?,
+            parts.next()?,
+            parts.next()?.trim_start_matches('/'),
+        );
         let file = match controllers {
             "" => format!("/sys/fs/cgroup/{path}/memory.max"),
             _ if controllers.split(',').any(|name| name == "memory") => {
@@ -265,63 +405,116 @@ fn memory_limit(pid: u32) -> Option<u64> {
 
 #[test]
 fn accounts_and_limits_are_in_force() {
-    assert!(nix::unistd::geteuid().is_root(), "this test needs root, as integration/run says");
+    assert!(
+        nix::unistd::geteuid().is_root(),
+        "this test needs root, as integration/run says"
+    );
     let system = System::start(Mode::Standalone);
     let wide = |megabytes: u32, mut object: Value| {
-        object["spec"]["template"]["spec"]["processes"][0]["resources"]["limits"]["memory"] = json!(megabytes.to_string());
+        object["spec"]["template"]["spec"]["processes"][0]["resources"]["limits"]["memory"] =
+            json!(megabytes.to_string());
         object
     };
     // Half a gigabyte at most, should the limit not be in force.
     let greedy = "x=$(head -c 200000000 /dev/zero | tr '\\0' a)\necho survived\nexec sleep 100101";
     system.apply(&wide(32, scripted(&system, "greedy", &never(), greedy)));
-    let user = with(process("other", 1, "sleep", "/bin/sleep 100103", &[]), "user", json!("nobody"));
+    let user = with(
+        process("other", 1, "sleep", "/bin/sleep 100103", &[]),
+        "user",
+        json!("nobody"),
+    );
     system.apply(&wide(48, user));
     let other = &system.running("test", "other", 1)[0];
     let pid = pid_of(other).unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     for field in ["Uid:", "Gid:"] {
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-        assert!(line.split_whitespace().skip(1).all(|id| id == "65534"), "{line}");
+        assert!(
+            line.split_whitespace().skip(1).all(|id| id == "65534"),
+            "{line}"
+        );
     }
-    let groups = status.lines().find(|line| line.starts_with("Groups:")).unwrap();
-    assert!(!groups.split_whitespace().skip(1).any(|id| id == "0"), "not in root's group: {groups}");
-    assert_eq!(environment_of(pid).get("USER").map(String::as_str), Some("nobody"));
+    let groups = status
+        .lines()
+        .find(|line| line.starts_with("Groups:"))
+        .unwrap();
+    assert!(
+        !groups.split_whitespace().skip(1).any(|id| id == "0"),
+        "not in root's group: {groups}"
+    );
+    assert_eq!(
+        environment_of(pid).get("USER").map(String::as_str),
+        Some("nobody")
+    );
     let place = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
     let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(&place).unwrap());
     assert_eq!(owner, 65_534, "it owns its own folder");
     assert_eq!(memory_limit(pid), Some(48 << 20));
     for tool in ["BCS", "MESOS", "LD_PRELOAD"] {
         let own = environment_of(pid);
-        assert!(!own.keys().any(|name| name == tool || name.to_uppercase().contains("TOKEN")), "{own:?}");
+        assert!(
+            !own.keys()
+                .any(|name| name == tool || name.to_uppercase().contains("TOKEN")),
+            "{own:?}"
+        );
     }
 
     let ended = system.ended("greedy", "Failed");
     assert_eq!(exit_code(&ended), 137, "{ended:#}");
-    assert!(words_of(&ended).to_lowercase().contains("memory"), "{ended:#}");
+    assert!(
+        words_of(&ended).to_lowercase().contains("memory"),
+        "{ended:#}"
+    );
 
     // In place: the same process, another limit, and it is shown.
-    let mut bigger = with(process("other", 1, "sleep", "/bin/sleep 100103", &[]), "user", json!("nobody"));
-    bigger["spec"]["template"]["spec"]["processes"][0]["resources"]["limits"] = json!({"cpu": "0.02", "memory": "96", "storage": "16"});
+    let mut bigger = with(
+        process("other", 1, "sleep", "/bin/sleep 100103", &[]),
+        "user",
+        json!("nobody"),
+    );
+    bigger["spec"]["template"]["spec"]["processes"][0]["resources"]["limits"] =
+        json!({"cpu": "0.02", "memory": "96", "storage": "16"});
     let path = format!("{WORKLOADS}/namespaces/test/processes?instances=1&args=resource");
     Api::of(&system).json("PUT", &path, &bigger).ok();
-    wait::until("the limit is in force and shown", Duration::from_secs(20), || {
-        let groups = system.taskgroups_of("test", "other");
-        let shown = groups[0]["containerStatuses"][0]["resources"]["limits"]["memory"].to_string();
-        if memory_limit(pid) == Some(96 << 20) && shown.contains("96") && groups.len() == 1 {
-            Ok(())
-        } else {
-            Err(format!("{:?} {shown} {groups:#?}", memory_limit(pid)))
-        }
-    });
-    assert_eq!(pid_of(&system.running("test", "other", 1)[0]), Some(pid), "nothing was restarted");
+    wait::until(
+        "the limit is in force and shown",
+        Duration::from_secs(20),
+        || {
+            let groups = system.taskgroups_of("test", "other");
+            let shown =
+                groups[0]["containerStatuses"][0]["resources"]["limits"]["memory"].to_string();
+            if memory_limit(pid) == Some(96 << 20) && shown.contains("96") && groups.len() == 1 {
+                Ok(())
+            } else {
+                Err(format!("{:?} {shown} {groups:#?}", memory_limit(pid)))
+            }
+        },
+    );
+    assert_eq!(
+        pid_of(&system.running("test", "other", 1)[0]),
+        Some(pid),
+        "nothing was restarted"
+    );
     // More than the host has does not fit, and that is said instead of being lost.
-    bigger["spec"]["template"]["spec"]["processes"][0]["resources"]["limits"]["memory"] = json!("900000000");
+    bigger["spec"]["template"]["spec"]["processes"][0]["resources"]["limits"]["memory"] =
+        json!("900000000");
     let reply = Api::of(&system).json("PUT", &path, &bigger);
     if reply.status == 200 {
-        wait::until("it is said that it does not fit", Duration::from_secs(20), || {
-            let words = system.bcs(&["describe", "process", "other", "-n", "test"]).out.to_lowercase();
-            if words.contains("mem") && (words.contains("fit") || words.contains("enough")) { Ok(()) } else { Err(words) }
-        });
+        wait::until(
+            "it is said that it does not fit",
+            Duration::from_secs(20),
+            || {
+                let words = system
+                    .bcs(&["describe", "process", "other", "-n", "test"])
+                    .out
+                    .to_lowercase();
+                if words.contains("mem") && (words.contains("fit") || words.contains("enough")) {
+                    Ok(())
+                } else {
+                    Err(words)
+                }
+            },
+        );
     }
     assert_eq!(memory_limit(pid), Some(96 << 20));
     assert!(alive(pid));
@@ -331,40 +524,77 @@ fn accounts_and_limits_are_in_force() {
 fn an_unhealthy_program_is_replaced() {
     let system = System::start(Mode::Standalone);
     let check = |mut check: Value| {
-        for (field, value) in [("delaySeconds", 1), ("gracePeriodSeconds", 1), ("intervalSeconds", 2), ("timeoutSeconds", 1), ("consecutiveFailures", 1)] {
+        for (field, value) in [
+            ("delaySeconds", 1),
+            ("gracePeriodSeconds", 1),
+            ("intervalSeconds", 2),
+            ("timeoutSeconds", 1),
+            ("consecutiveFailures", 1),
+        ] {
             check[field] = json!(value);
         }
         json!([check])
     };
-    let http = check(json!({"type": "HTTP", "http": {"portName": "http", "scheme": "http", "path": "/healthz"}}));
+    let http = check(
+        json!({"type": "HTTP", "http": {"portName": "http", "scheme": "http", "path": "/healthz"}}),
+    );
     system.apply(&with(example("web", 2), "healthChecks", http));
     let flag = system.folder().join("flag");
     std::fs::write(&flag, "").unwrap();
-    let command = check(json!({"type": "COMMAND", "command": {"value": format!("/usr/bin/test -e {}", flag.display())}}));
-    system.apply(&with(process("watched", 1, "sleep", "/bin/sleep 100105", &[]), "healthChecks", command));
+    let command = check(
+        json!({"type": "COMMAND", "command": {"value": format!("/usr/bin/test -e {}", flag.display())}}),
+    );
+    system.apply(&with(
+        process("watched", 1, "sleep", "/bin/sleep 100105", &[]),
+        "healthChecks",
+        command,
+    ));
     let before = system.running("test", "web", 2);
     let watched = pid_of(&system.running("test", "watched", 1)[0]);
     let (sick, fine) = (&before[0], &before[1]);
-    wait::until("it can be made to fail", Duration::from_secs(10), || http_get(port_of(sick, "http"), "POST", "/fail"));
-    std::fs::remove_file(&flag).unwrap();
-    wait::until("the sick one is replaced, the other is not", Duration::from_secs(40), || {
-        let now = system.running("test", "web", 2);
-        let has = |one: &Value| now.iter().any(|group| pid_of(group) == pid_of(one));
-        let again: Vec<i64> =
-            now.iter().filter_map(|group| group["containerStatuses"][0]["restartCount"].as_i64()).collect();
-        if !has(sick) && has(fine) && again.contains(&1) { Ok(()) } else { Err(format!("{now:#?}")) }
+    wait::until("it can be made to fail", Duration::from_secs(10), || {
+        http_get(port_of(sick, "http"), "POST", "/fail")
     });
+    std::fs::remove_file(&flag).unwrap();
+    wait::until(
+        "the sick one is replaced, the other is not",
+        Duration::from_secs(40),
+        || {
+            let now = system.running("test", "web", 2);
+            let has = |one: &Value| now.iter().any(|group| pid_of(group) == pid_of(one));
+            let again: Vec<i64> = now
+                .iter()
+                .filter_map(|group| group["containerStatuses"][0]["restartCount"].as_i64())
+                .collect();
+            if !has(sick) && has(fine) && again.contains(&1) {
+                Ok(())
+            } else {
+                Err(format!("{now:#?}"))
+            }
+        },
+    );
     wait::until("the watched one too", Duration::from_secs(40), || {
         let groups = system.taskgroups_of("test", "watched");
-        let new = groups.first().and_then(pid_of).is_some_and(|pid| Some(pid) != watched);
-        if new { Ok(()) } else { Err(format!("{groups:#?}")) }
+        let new = groups
+            .first()
+            .and_then(pid_of)
+            .is_some_and(|pid| Some(pid) != watched);
+        if new {
+            Ok(())
+        } else {
+            Err(format!("{groups:#?}"))
+        }
     });
     std::fs::write(&flag, "").unwrap();
     // It heals: from now on the same one stays.
     wait::until("healthy again", Duration::from_secs(40), || {
         let groups = system.taskgroups_of("test", "watched");
         let text = groups[0]["containerStatuses"][0]["healCheckStatus"].to_string();
-        if groups[0]["status"] == "Running" && text.contains("true") { Ok(()) } else { Err(format!("{groups:#?}")) }
+        if groups[0]["status"] == "Running" && text.contains("true") {
+            Ok(())
+        } else {
+            Err(format!("{groups:#?}"))
+        }
     });
     assert!(alive(pid_of(fine).unwrap()));
 }
@@ -378,15 +608,24 @@ fn instances_are_signalled_reloaded_restarted_and_given_files() {
         "for s in USR1 USR2 HUP; do trap \"echo $s >> {0}\" $s; done\ntrap 'echo term >> {0}; exit 0' TERM\necho ready >> {0}\nwhile :; do sleep 0.05; done",
         note.display()
     );
-    system.apply(&scripted(&system, "svc", &json!({"policy": "Always"}), &body));
+    system.apply(&scripted(
+        &system,
+        "svc",
+        &json!({"policy": "Always"}),
+        &body,
+    ));
     let taskgroup = &system.running("test", "svc", 1)[0];
     let (name, pid) = (name_of(taskgroup), pid_of(taskgroup).unwrap());
     let noted = |word: &str, count: usize| {
-        wait::until(&format!("{word} is noted {count} times"), Duration::from_secs(20), || {
-            let text = std::fs::read_to_string(&note).unwrap();
-            let found = text.lines().filter(|line| *line == word).count();
-            if found == count { Ok(()) } else { Err(text) }
-        });
+        wait::until(
+            &format!("{word} is noted {count} times"),
+            Duration::from_secs(20),
+            || {
+                let text = std::fs::read_to_string(&note).unwrap();
+                let found = text.lines().filter(|line| *line == word).count();
+                if found == count { Ok(()) } else { Err(text) }
+            },
+        );
     };
     noted("ready", 1);
     let run = |words: &[&str]| system.bcs(&[words, &["-n", "test"]].concat());
@@ -398,7 +637,11 @@ fn instances_are_signalled_reloaded_restarted_and_given_files() {
     // Without a reload command, the usual signal.
     run(&["reload", &name]).ok();
     noted("HUP", 1);
-    assert_eq!(pid_of(&system.running("test", "svc", 1)[0]), Some(pid), "none of it ended the program");
+    assert_eq!(
+        pid_of(&system.running("test", "svc", 1)[0]),
+        Some(pid),
+        "none of it ended the program"
+    );
     // Files, into the running instance.
     let target = system.folder().join("sent.conf");
     let path = format!("{WORKLOADS}/namespaces/test/processes/svc/message");
@@ -416,23 +659,43 @@ fn instances_are_signalled_reloaded_restarted_and_given_files() {
     run(&["restart", &name]).ok();
     noted("term", 1);
     noted("ready", 2);
-    let after = wait::until("the same taskgroup runs again", Duration::from_secs(20), || {
-        let one = system.running("test", "svc", 1).remove(0);
-        if pid_of(&one) == Some(pid) { Err("the old pid".to_owned()) } else { Ok(one) }
-    });
+    let after = wait::until(
+        "the same taskgroup runs again",
+        Duration::from_secs(20),
+        || {
+            let one = system.running("test", "svc", 1).remove(0);
+            if pid_of(&one) == Some(pid) {
+                Err("the old pid".to_owned())
+            } else {
+                Ok(one)
+            }
+        },
+    );
     assert_eq!(name_of(&after), name);
     // Elsewhere or not, another taskgroup with the same index.
     run(&["reschedule", &name]).ok();
     let moved = wait::until("another taskgroup", Duration::from_secs(30), || {
         let one = system.running("test", "svc", 1).remove(0);
-        if name_of(&one) == name { Err("the old one".to_owned()) } else { Ok(one) }
+        if name_of(&one) == name {
+            Err("the old one".to_owned())
+        } else {
+            Ok(one)
+        }
     });
     assert!(name_of(&moved).starts_with("0.svc.test."), "{moved:#}");
     assert!(!alive(pid_of(&after).unwrap()));
     noted("ready", 3);
     // A reload command is used where there is one.
-    let reload = script(system.folder(), "reload.sh", &format!("echo reloaded >> {}", note.display()));
-    let object = with(process("cmd", 1, "sleep", "/bin/sleep 100107", &[]), "reloadCmd", json!(reload.to_str().unwrap()));
+    let reload = script(
+        system.folder(),
+        "reload.sh",
+        &format!("echo reloaded >> {}", note.display()),
+    );
+    let object = with(
+        process("cmd", 1, "sleep", "/bin/sleep 100107", &[]),
+        "reloadCmd",
+        json!(reload.to_str().unwrap()),
+    );
     system.apply(&object);
     let group = system.running("test", "cmd", 1).remove(0);
     run(&["reload", &name_of(&group)]).ok();

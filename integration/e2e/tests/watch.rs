@@ -11,7 +11,10 @@
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use bcs_e2e::{Api, CLUSTER, Mode, STORAGE, Stream, System, WORKLOADS, base64, in_both_layouts, resident_bytes, wait};
+use bcs_e2e::{
+    Api, CLUSTER, Mode, STORAGE, Stream, System, WORKLOADS, base64, in_both_layouts,
+    resident_bytes, wait,
+};
 use serde_json::{Value, json};
 
 in_both_layouts!(changes_come_in_order_and_are_resumed);
@@ -36,13 +39,22 @@ fn put(api: &Api, name: &str, content: &str) {
 }
 
 fn delete(api: &Api, name: &str) {
-    api.send("DELETE", &format!("{WORKLOADS}/namespaces/test/configmaps/{name}"), &[], "").ok();
+    api.send(
+        "DELETE",
+        &format!("{WORKLOADS}/namespaces/test/configmaps/{name}"),
+        &[],
+        "",
+    )
+    .ok();
 }
 
 fn revision(api: &Api) -> u64 {
     let reply = api.get(&list()).ok().json();
     let version = &reply["resourceVersion"];
-    version.as_u64().or_else(|| version.as_str()?.parse().ok()).unwrap_or_else(|| panic!("no version: {reply}"))
+    version
+        .as_u64()
+        .or_else(|| version.as_str()?.parse().ok())
+        .unwrap_or_else(|| panic!("no version: {reply}"))
 }
 
 /// The next event that is none of the regular signs of life: type, name, content, revision.
@@ -50,7 +62,9 @@ fn revision(api: &Api) -> u64 {
 fn next(stream: &mut Stream<'_>) -> (String, String, String, u64) {
     let deadline = Instant::now() + SOON;
     while Instant::now() < deadline {
-        let Some(event) = stream.next(SOON) else { break };
+        let Some(event) = stream.next(SOON) else {
+            break;
+        };
         let kind = event["type"].as_str().unwrap().to_owned();
         if kind == "BOOKMARK" {
             continue;
@@ -58,7 +72,12 @@ fn next(stream: &mut Stream<'_>) -> (String, String, String, u64) {
         let object = &event["object"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let version = text(&object["resourceVersion"]).parse().unwrap_or_default();
-        return (kind, text(&object["resourceName"]), text(&object["data"]["datas"]["a"]["content"]), version);
+        return (
+            kind,
+            text(&object["resourceName"]),
+            text(&object["data"]["datas"]["a"]["content"]),
+            version,
+        );
     }
     panic!("no event within {SOON:?}");
 }
@@ -68,7 +87,11 @@ fn changes_come_in_order_and_are_resumed(system: System) {
     put(&api, "old", "there before");
     wait::until("the first is listed", SOON, || {
         let reply = api.get(&list());
-        if reply.text.contains("\"old\"") { Ok(()) } else { Err(format!("{reply:?}")) }
+        if reply.text.contains("\"old\"") {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
     });
     let start = revision(&api);
     let watch = |from: u64| {
@@ -79,22 +102,37 @@ fn changes_come_in_order_and_are_resumed(system: System) {
     let mut first = watch(start);
     put(&api, "one", "1");
     let (kind, name, content, created) = next(&mut first);
-    assert_eq!((kind.as_str(), name.as_str(), content), ("ADDED", "one", base64("1")));
+    assert_eq!(
+        (kind.as_str(), name.as_str(), content),
+        ("ADDED", "one", base64("1"))
+    );
     put(&api, "one", "2");
     let (kind, name, content, changed) = next(&mut first);
-    assert_eq!((kind.as_str(), name.as_str(), content), ("MODIFIED", "one", base64("2")));
+    assert_eq!(
+        (kind.as_str(), name.as_str(), content),
+        ("MODIFIED", "one", base64("2"))
+    );
     put(&api, "two", "1");
     assert_eq!(next(&mut first).1, "two");
     delete(&api, "one");
     let (kind, name, _, deleted) = next(&mut first);
     assert_eq!((kind.as_str(), name.as_str()), ("DELETED", "one"));
-    assert!(start < created && created < changed && changed < deleted, "{start} {created} {changed} {deleted}");
+    assert!(
+        start < created && created < changed && changed < deleted,
+        "{start} {created} {changed} {deleted}"
+    );
 
     // Resumed in the middle: exactly what came after, though the object is gone by now.
     let mut second = watch(created);
-    let events: Vec<(String, String)> = (0..3).map(|_| next(&mut second)).map(|(kind, name, ..)| (kind, name)).collect();
+    let events: Vec<(String, String)> = (0..3)
+        .map(|_| next(&mut second))
+        .map(|(kind, name, ..)| (kind, name))
+        .collect();
     let wanted = [("MODIFIED", "one"), ("ADDED", "two"), ("DELETED", "one")];
-    assert_eq!(events, wanted.map(|(kind, name)| (kind.to_owned(), name.to_owned())));
+    assert_eq!(
+        events,
+        wanted.map(|(kind, name)| (kind.to_owned(), name.to_owned()))
+    );
     // Both go on with what is new.
     put(&api, "three", "1");
     for stream in [&mut first, &mut second] {
@@ -102,13 +140,18 @@ fn changes_come_in_order_and_are_resumed(system: System) {
     }
     // Without a revision: what is there, then what comes.
     let mut fresh = api.stream(&format!("{}?watch=true", list()));
-    let mut there: Vec<String> = (0..3).map(|_| next(&mut fresh)).map(|(kind, name, ..)| format!("{kind} {name}")).collect();
+    let mut there: Vec<String> = (0..3)
+        .map(|_| next(&mut fresh))
+        .map(|(kind, name, ..)| format!("{kind} {name}"))
+        .collect();
     there.sort();
     assert_eq!(there, ["ADDED old", "ADDED three", "ADDED two"]);
     put(&api, "two", "2");
     assert_eq!(next(&mut fresh).0, "MODIFIED");
     // A namespace's watch sees only its own, a selector only what fits.
-    let narrow = format!("{STORAGE}/mesos/dynamic/namespace_resources/clusters/{CLUSTER}/namespaces/nowhere/configmap");
+    let narrow = format!(
+        "{STORAGE}/mesos/dynamic/namespace_resources/clusters/{CLUSTER}/namespaces/nowhere/configmap"
+    );
     let mut other = api.stream(&format!("{narrow}?watch=true&resourceVersion={start}"));
     put(&api, "four", "1");
     assert_eq!(next(&mut fresh).1, "four");
@@ -120,37 +163,65 @@ fn changes_come_in_order_and_are_resumed(system: System) {
         let reply = api.get(&format!("{}?watch=true&resourceVersion={odd}", list()));
         assert_eq!(reply.status, 400, "{odd}: {reply:?}");
     }
-    let future = api.stream(&format!("{}?watch=true&resourceVersion={}", list(), deleted + 1_000_000));
+    let future = api.stream(&format!(
+        "{}?watch=true&resourceVersion={}",
+        list(),
+        deleted + 1_000_000
+    ));
     let refused = future.status >= 400;
-    let told = { future }.next(SOON).is_some_and(|event| event["type"] == "ERROR" || event["code"].as_i64() > Some(0));
-    assert!(refused || told, "a revision of the future is told, or a watcher would wait for ever");
+    let told = { future }
+        .next(SOON)
+        .is_some_and(|event| event["type"] == "ERROR" || event["code"].as_i64() > Some(0));
+    assert!(
+        refused || told,
+        "a revision of the future is told, or a watcher would wait for ever"
+    );
 }
 
 #[test]
 fn a_watcher_that_comes_too_late_is_told_to_list_again() {
     let mut system = System::start(Mode::Roles);
-    system.configure("storage", "keep_changes = 5\nwatch_backlog = 5\nkeep_seconds = 1");
+    system.configure(
+        "storage",
+        "keep_changes = 5\nwatch_backlog = 5\nkeep_seconds = 1",
+    );
     let api = Api::of(&system);
     put(&api, "many", "0");
     wait::until("it is listed", SOON, || {
         let reply = api.get(&list());
-        if reply.text.contains("\"many\"") { Ok(()) } else { Err(format!("{reply:?}")) }
+        if reply.text.contains("\"many\"") {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
     });
     let start = revision(&api);
     for number in 1..=40 {
         put(&api, "many", &number.to_string());
         wait::until("the change arrives", SOON, || {
             let reply = api.get(&list());
-            if reply.text.contains(&base64(&number.to_string())) { Ok(()) } else { Err(format!("{reply:?}")) }
+            if reply.text.contains(&base64(&number.to_string())) {
+                Ok(())
+            } else {
+                Err(format!("{reply:?}"))
+            }
         });
     }
     let mut late = api.stream(&format!("{}?watch=true&resourceVersion={start}", list()));
     let answer = late.next(SOON).expect("an answer");
-    let code = if late.status == 410 { 410 } else { answer["object"]["code"].as_i64().unwrap_or_default() };
+    let code = if late.status == 410 {
+        410
+    } else {
+        answer["object"]["code"].as_i64().unwrap_or_default()
+    };
     assert_eq!(code, 410, "status {} {answer}", late.status);
     assert!(late.next(Duration::from_secs(2)).is_none(), "and it ends");
     // Listing again and watching from there works.
-    let mut good = api.stream(&format!("{}?watch=true&resourceVersion={}", list(), revision(&api)));
+    let mut good = api.stream(&format!(
+        "{}?watch=true&resourceVersion={}",
+        list(),
+        revision(&api)
+    ));
     put(&api, "many", "last");
     assert_eq!(next(&mut good).2, base64("last"));
     // The command does that by itself: it goes on after the stream was cut.
@@ -168,11 +239,21 @@ fn a_reader_that_does_not_read_costs_nobody_anything() {
     put(&api, "big", &big(0));
     wait::until("it is listed", SOON, || {
         let reply = api.get(&format!("{}?field=resourceName", list()));
-        if reply.text.contains("\"big\"") { Ok(()) } else { Err(format!("{reply:?}")) }
+        if reply.text.contains("\"big\"") {
+            Ok(())
+        } else {
+            Err(format!("{reply:?}"))
+        }
     });
     let start = revision(&api);
     let token = std::fs::read_to_string(system.client_file()).unwrap();
-    let token = token.lines().find_map(|line| line.strip_prefix("token:")).unwrap().trim().trim_matches('"').to_owned();
+    let token = token
+        .lines()
+        .find_map(|line| line.strip_prefix("token:"))
+        .unwrap()
+        .trim()
+        .trim_matches('"')
+        .to_owned();
     let address = bcs_e2e::Address::Tcp(([127, 0, 0, 1], system.port()).into());
     let head = format!(
         "GET {}?watch=true&resourceVersion={start} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n",
@@ -199,7 +280,11 @@ fn a_reader_that_does_not_read_costs_nobody_anything() {
         let begun = Instant::now();
         put(&writer, "big", &big(number));
         let (_, name, content, _) = next(&mut quick);
-        assert_eq!((name.as_str(), &content[..12]), ("big", &base64(&big(number))[..12]), "in order");
+        assert_eq!(
+            (name.as_str(), &content[..12]),
+            ("big", &base64(&big(number))[..12]),
+            "in order"
+        );
         worst = worst.max(begun.elapsed());
         if number == CHANGES / 5 {
             before = resident_bytes(system.pid("standalone"));
@@ -208,19 +293,33 @@ fn a_reader_that_does_not_read_costs_nobody_anything() {
     let after = resident_bytes(system.pid("standalone"));
     let grown = after.saturating_sub(before);
     let buffered = (READERS * CHANGES * BYTES) as u64;
-    println!("memory {before} -> {after} (all of it buffered: {buffered}); slowest change {worst:?}");
-    assert!(grown < buffered / 3, "{grown} bytes more, for {READERS} readers that do not read");
-    assert!(worst < Duration::from_secs(3), "a quick reader waited {worst:?}");
+    println!(
+        "memory {before} -> {after} (all of it buffered: {buffered}); slowest change {worst:?}"
+    );
+    assert!(
+        grown < buffered / 3,
+        "{grown} bytes more, for {READERS} readers that do not read"
+    );
+    assert!(
+        worst < Duration::from_secs(3),
+        "a quick reader waited {worst:?}"
+    );
     // A slow reader that goes on reading misses nothing: each change, or the news that it must list again.
     let mut one = slow.pop().unwrap();
     let mut text = Vec::new();
     let mut part = vec![0; 1 << 20];
     let newest = base64(&big(CHANGES));
     let deadline = Instant::now() + Duration::from_secs(30);
-    let has = |text: &[u8], needle: &str| text.windows(needle.len()).any(|part| part == needle.as_bytes());
+    let has = |text: &[u8], needle: &str| {
+        text.windows(needle.len())
+            .any(|part| part == needle.as_bytes())
+    };
     loop {
         let length = one.read(&mut part).unwrap();
-        assert!(length > 0 && Instant::now() < deadline, "neither the newest change nor an error came");
+        assert!(
+            length > 0 && Instant::now() < deadline,
+            "neither the newest change nor an error came"
+        );
         text.extend_from_slice(&part[..length]);
         let tail = &text[text.len().saturating_sub(3 * BYTES)..];
         if has(tail, &newest[..12]) || has(tail, "\"ERROR\"") {

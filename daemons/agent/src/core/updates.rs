@@ -363,7 +363,7 @@ impl Core {
         if executor.phase == Phase::Exited {
             self.forget_if_done(key);
         } else if executor.resident && executor.stream.is_none() && executor.tasks.is_empty() {
-            self.end_executor(key, None);
+            self.end_executor(key, Some(0));
         }
     }
 }

@@ -32,7 +32,9 @@ pub(super) enum Way {
 
 /// Each document on its own: one that fails does not stop the others.
 pub(super) async fn files(client: &Client, way: Way, files: &Files, out: &mut Out) -> Done {
-    let documents = documents::read(&files.files, files.namespace.given())?;
+    let mut documents = documents::read(&files.files, files.namespace.given())?;
+    // Otherwise in the order of the files; what workloads refer to must be there before them.
+    documents.sort_by_key(documents::is_workload);
     let mut tally = Tally::default();
     for document in &documents {
         let done = match way {
@@ -107,9 +109,10 @@ pub(super) async fn delete(client: &Client, options: &Delete, out: &mut Out) -> 
             tally.count(&format!("{kind}/{name}"), done, out)?;
         }
     } else {
-        // In reverse, so that what others refer to goes last.
-        let documents = documents::read(&options.files, options.namespace.given())?;
-        for document in documents.iter().rev() {
+        let mut documents = documents::read(&options.files, options.namespace.given())?;
+        // What workloads refer to goes after them.
+        documents.sort_by_key(|document| !documents::is_workload(document));
+        for document in &documents {
             let done = client.delete_document(document, options.force).await;
             if done.is_ok() {
                 gone.extend(named(document));

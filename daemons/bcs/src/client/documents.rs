@@ -129,3 +129,10 @@ pub(super) fn title(document: &Value) -> String {
     let kind = text("/kind").unwrap_or("document").to_ascii_lowercase();
     format!("{kind}/{}", text("/metadata/name").unwrap_or("?"))
 }
+
+/// Whether a document is of a kind that refers to configmaps and secrets.
+pub(super) fn is_workload(document: &Value) -> bool {
+    let kind = document.get("kind").and_then(Value::as_str);
+    kind.and_then(|kind| kind.parse::<bcs_api::Kind>().ok())
+        .is_some_and(bcs_api::Kind::is_workload)
+}

@@ -46,6 +46,8 @@ pub(super) struct Layout {
     pub(super) agent: Place,
     pub(super) mesos_watch: TlsFiles,
     pub(super) keeper: PathBuf,
+    /// Host ports that programs may get, as the agent writes ranges.
+    pub(super) ports: String,
 }
 
 const LOOPBACK: &str = "127.0.0.1:0";
@@ -82,6 +84,7 @@ impl Layout {
             cluster: options.cluster.clone(),
             authority,
             host,
+            ports: format!("[{}]", options.ports),
         })
     }
 

@@ -65,6 +65,10 @@ fn agent(layout: &Layout) -> Result<bcs_agent::Settings, RunError> {
         cluster: layout.cluster.clone(),
         hostname: Some(layout.host.clone()),
         tls: Some(layout.agent.tls.clone()),
+        resources: bcs_agent::ResourceSettings {
+            ports: Some(layout.ports.clone()),
+            ..bcs_agent::ResourceSettings::default()
+        },
         resident_executors: vec![bcs_agent::Resident {
             command: "bcs-process-executor".to_owned(),
             endpoint: Endpoint::Unix(layout.executor_socket()),

@@ -109,7 +109,8 @@ impl ClientError {
         match self {
             Self::Unreachable { .. } | Self::TimedOut { .. } => true,
             Self::Refused(refusal) => {
-                matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504) || refusal.code == 1_405_009
+                matches!(refusal.status.as_u16(), 429 | 502 | 503 | 504)
+                    || refusal.code == 1_405_009
             }
             _ => false,
         }
@@ -117,9 +118,10 @@ impl ClientError {
 }
 
 fn refusal(refusal: &Refusal) -> String {
-    let hint = match refusal.status {
-        StatusCode::UNAUTHORIZED => "; check the token in the client file",
-        StatusCode::FORBIDDEN => "; ask an administrator for the right to do this",
+    let hint = match (refusal.code, refusal.status) {
+        (1_405_201, _) => "; `bcs apply` changes what exists",
+        (_, StatusCode::UNAUTHORIZED) => "; check the token in the client file",
+        (_, StatusCode::FORBIDDEN) => "; ask an administrator for the right to do this",
         _ => "",
     };
     format!(

@@ -171,6 +171,28 @@ async fn apply_creates_updates_scales_or_leaves_alone() {
 }
 
 #[tokio::test]
+async fn an_equal_configmap_is_left_alone() {
+    let (client, gateway) = rig().await;
+    let maps = "/bcsapi/v4/scheduler/mesos/namespaces/games/configmaps";
+    let map = |content: &str| {
+        json!({"apiVersion": "v4", "kind": "configmap", "metadata": {"name": "c", "namespace": "games"},
+            "datas": {"a": {"type": "file", "content": content}}})
+    };
+    let exists = no(1_405_201, "exists");
+    gateway.expect("POST", maps, 409, &exists);
+    gateway.expect("GET", format!("{maps}/c"), 200, &ok(map("aGk=")));
+    assert_eq!(
+        client.apply(&map("aGk=")).await.unwrap(),
+        Applied::Unchanged
+    );
+    gateway.expect("POST", maps, 409, &exists);
+    gateway.expect("GET", format!("{maps}/c"), 200, &ok(map("aGk=")));
+    gateway.expect("PUT", maps, 200, &ok(Value::Null));
+    assert_eq!(client.apply(&map("aG8=")).await.unwrap(), Applied::Updated);
+    gateway.done();
+}
+
+#[tokio::test]
 async fn a_scale_after_an_update_waits_for_its_turn() {
     let (client, gateway) = rig().await;
     let busy = no(

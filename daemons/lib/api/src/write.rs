@@ -3,7 +3,7 @@
 use crate::paths::{SCHEDULER, collection, object, part};
 use crate::{Client, ClientError, IntoKind, Kind, Scope};
 use bcs_model::ids::TaskGroupId;
-use bcs_model::v4::{AgentSetting, ClusterResources, DEFAULT_NAMESPACE, MessageRequest};
+use bcs_model::v4::{AgentSetting, ClusterResources, ConfigMap, DEFAULT_NAMESPACE, MessageRequest};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
@@ -121,6 +121,9 @@ impl Client {
             Err(error) if error.is_exists() => {}
             Err(error) => return Err(error),
         }
+        if target.kind == Kind::ConfigMap && self.has_config_map(&target, document).await {
+            return Ok(Applied::Unchanged);
+        }
         if !target.kind.is_workload() {
             self.put(&target, document).await?;
             return Ok(Applied::Updated);
@@ -142,6 +145,28 @@ impl Client {
                 self.scale_in_turn(&target, wanted).await?;
                 Ok(Applied::Scaled)
             }
+        }
+    }
+
+    /// Whether the scheduler has exactly this configmap. Secrets cannot be compared: nobody is
+    /// shown their contents.
+    async fn has_config_map(&self, target: &Target, document: &Value) -> bool {
+        let path = object(target.kind, &target.namespace, &target.name);
+        let Ok(present) = self.call(Method::GET, &path).await else {
+            return false;
+        };
+        let read = |value: Value| bcs_model::decode::decode_value::<ConfigMap>(value).ok();
+        match (read(present), read(document.clone())) {
+            (Some(present), Some(wanted)) => {
+                let metadata = |map: &ConfigMap| {
+                    (
+                        map.metadata.labels.clone(),
+                        map.metadata.annotations.clone(),
+                    )
+                };
+                present.datas == wanted.datas && metadata(&present) == metadata(&wanted)
+            }
+            _ => false,
         }
     }
 

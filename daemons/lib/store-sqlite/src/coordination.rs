@@ -4,13 +4,13 @@ use std::path::Path;
 
 use async_trait::async_trait;
 use bcs_store::{
-    Coordination, Entry, Expect, KeyChange, KeyChanges, KeyWatch, Range, Revision, StoreError,
-    Term, Transaction, prefix_end,
+    Coordination, Entry, Expect, KeyWatch, Range, Revision, StoreError, Term, Transaction,
+    prefix_end,
 };
 use rusqlite::{Connection, OptionalExtension};
-use tokio::sync::watch;
 
 use crate::database::{Database, Sequence, classify};
+use crate::key_watch::{SqliteKeyWatch, compacted};
 
 const APPLICATION: i32 = 0x6263_7363;
 
@@ -37,7 +37,8 @@ CREATE TABLE terms (
 /// How much history the change feed keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoordinationOptions {
-    /// Transactions kept for watchers; older ones are compacted.
+    /// Transactions kept for watchers; older ones are compacted. 0 keeps none and writes each value
+    /// once only: for owners that never watch.
     pub keep_revisions: u64,
     /// Reader threads.
     pub readers: usize,
@@ -46,7 +47,7 @@ pub struct CoordinationOptions {
 impl Default for CoordinationOptions {
     fn default() -> Self {
         Self {
-            keep_revisions: 20_000,
+            keep_revisions: 2000,
             readers: 1,
         }
     }
@@ -146,14 +147,6 @@ impl Coordination for SqliteCoordination {
     }
 }
 
-fn compacted(requested: Revision, sequence: Sequence) -> StoreError {
-    StoreError::Compacted {
-        requested,
-        oldest: sequence.compacted,
-        newest: sequence.revision,
-    }
-}
-
 fn read_entry(connection: &Connection, key: &str) -> rusqlite::Result<Option<Entry>> {
     connection
         .prepare_cached("SELECT key, value, revision FROM entries WHERE key = ?1")?
@@ -231,20 +224,23 @@ fn apply(
     let mut remove = connection
         .prepare_cached("DELETE FROM entries WHERE key = ?1")
         .map_err(failed)?;
+    let mut changed = |key: &str, value: Option<&[u8]>| -> Result<(), StoreError> {
+        if keep > 0 {
+            record
+                .execute((revision, position, key, value))
+                .map_err(failed)?;
+        }
+        position += 1;
+        Ok(())
+    };
     for key in &transaction.deletes {
         if remove.execute([key]).map_err(failed)? > 0 {
-            record
-                .execute((revision, position, key, None::<&[u8]>))
-                .map_err(failed)?;
-            position += 1;
+            changed(key, None)?;
         }
     }
     for (key, value) in &transaction.puts {
         put.execute((key, revision, value)).map_err(failed)?;
-        record
-            .execute((revision, position, key, Some(value)))
-            .map_err(failed)?;
-        position += 1;
+        changed(key, Some(value))?;
     }
     if position > 0 {
         sequence.revision = revision;
@@ -255,6 +251,15 @@ fn apply(
 
 /// Trims in steps of a sixteenth, so that most transactions pay nothing.
 fn trim(connection: &Connection, sequence: &mut Sequence, keep: u64) -> rusqlite::Result<()> {
+    if keep == 0 {
+        let recorded_before = sequence.compacted + 1 < sequence.revision;
+        sequence.compacted = sequence.revision;
+        if !recorded_before {
+            return Ok(());
+        }
+        // The first write since the option was changed.
+        return connection.execute("DELETE FROM changes", []).map(drop);
+    }
     let kept = sequence.revision - sequence.compacted;
     if kept <= keep + keep / 16 {
         return Ok(());
@@ -311,97 +316,4 @@ fn check_condition(connection: &Connection, key: &str, expect: Expect) -> Result
         expected: describe(expected),
         found: describe(found),
     })
-}
-
-/// Changes read per step; a transaction is never cut in two whatever its size.
-const WATCH_STEP: usize = 512;
-
-struct SqliteKeyWatch {
-    database: Database,
-    committed: watch::Receiver<Sequence>,
-    prefix: String,
-    cursor: Revision,
-}
-
-#[async_trait]
-impl KeyWatch for SqliteKeyWatch {
-    async fn next(&mut self) -> Result<KeyChanges, StoreError> {
-        loop {
-            let cursor = self.cursor;
-            let sequence = self
-                .committed
-                .wait_for(|sequence| sequence.revision > cursor)
-                .await
-                .map(|sequence| *sequence)
-                .map_err(|_| StoreError::Unavailable {
-                    operation: "watch",
-                    reason: "the store is closed".into(),
-                })?;
-            let prefix = self.prefix.clone();
-            let batch = self
-                .database
-                .read(move |connection| read_changes(connection, &prefix, cursor))
-                .await?;
-            let Some(batch) = batch else {
-                return Err(compacted(cursor, sequence));
-            };
-            if batch.revision == cursor {
-                continue;
-            }
-            self.cursor = batch.revision;
-            return Ok(batch);
-        }
-    }
-}
-
-/// `None` when the feed no longer holds what follows `after`.
-fn read_changes(
-    connection: &Connection,
-    prefix: &str,
-    after: Revision,
-) -> Result<Option<KeyChanges>, StoreError> {
-    let failed = |error: rusqlite::Error| classify("watch", &error);
-    let meta = |name: &str| -> rusqlite::Result<u64> {
-        connection
-            .prepare_cached("SELECT value FROM meta WHERE name = ?1")?
-            .query_row([name], |row| row.get(0))
-    };
-    if meta("compacted").map_err(failed)? > after {
-        return Ok(None);
-    }
-    let newest = meta("revision").map_err(failed)?;
-    let mut statement = connection
-        .prepare_cached(
-            "SELECT key, value, revision FROM changes WHERE revision > ?1
-             ORDER BY revision, position",
-        )
-        .map_err(failed)?;
-    let mut rows = statement.query([after]).map_err(failed)?;
-    let mut seen = 0;
-    let mut batch = KeyChanges {
-        changes: Vec::new(),
-        revision: after,
-    };
-    while let Some(row) = rows.next().map_err(failed)? {
-        let revision: Revision = row.get(2).map_err(failed)?;
-        if revision != batch.revision && seen >= WATCH_STEP {
-            return Ok(Some(batch));
-        }
-        seen += 1;
-        batch.revision = revision;
-        let key = row
-            .get_ref(0)
-            .and_then(|value| Ok(value.as_str()?))
-            .map_err(failed)?;
-        if key.starts_with(prefix) {
-            let value = row.get(1).map_err(failed)?;
-            batch.changes.push(KeyChange {
-                key: key.to_owned(),
-                value,
-                revision,
-            });
-        }
-    }
-    batch.revision = newest;
-    Ok(Some(batch))
 }

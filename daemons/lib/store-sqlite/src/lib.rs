@@ -8,7 +8,11 @@ mod compile;
 mod coordination;
 mod database;
 mod documents;
+mod feed;
+mod file;
+mod key_watch;
 mod put;
+mod reading;
 
 pub use coordination::{CoordinationOptions, SqliteCoordination};
 pub use documents::SqliteDocuments;

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::compile::Compiled;
 use crate::database::{Sequence, classify};
-use crate::documents::to_document;
+use crate::reading::to_document;
 
 /// A request with everything computed that needs no database.
 pub(crate) enum Prepared {

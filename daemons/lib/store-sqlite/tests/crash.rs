@@ -202,3 +202,48 @@ fn a_full_disk_is_a_passing_error_and_leaves_nothing_half_done() {
     }
     assert!(text.contains("FILLED AND RECOVERED"), "{text}{errors}");
 }
+
+#[tokio::test]
+async fn a_store_without_history_keeps_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_history = open(folder.path());
+    for index in 0..10 {
+        with_history
+            .transact(Transaction::new().put("k", format!("{index}")))
+            .await
+            .unwrap();
+    }
+    drop(with_history);
+    let options = CoordinationOptions {
+        keep_revisions: 0,
+        readers: 1,
+    };
+    let path = folder.path().join("crash.db");
+    let store = SqliteCoordination::open(&path, options).unwrap();
+    assert!(
+        store.watch("", 0).await.is_ok(),
+        "the former history is there until the next write"
+    );
+    let revision = store
+        .transact(Transaction::new().put("k", "last"))
+        .await
+        .unwrap();
+    assert_eq!(revision, 11);
+    assert!(matches!(
+        store.watch("", 10).await.err().unwrap(),
+        StoreError::Compacted { .. }
+    ));
+    store
+        .transact(Transaction::new().put("k", "really"))
+        .await
+        .unwrap();
+    drop(store);
+    let store = open(folder.path());
+    assert_eq!(store.get("k").await.unwrap().unwrap().value, b"really");
+    let mut watch = store.watch("", 12).await.unwrap();
+    store
+        .transact(Transaction::new().put("k", "again"))
+        .await
+        .unwrap();
+    assert_eq!(watch.next().await.unwrap().changes.len(), 1);
+}

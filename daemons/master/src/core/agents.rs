@@ -312,7 +312,7 @@ impl Core {
             let failure = Failure {
                 agent_id: Some(agent.clone()),
                 executor_id: Some(executor),
-                status: None,
+                status: Some(-1),
             };
             self.send(&framework, failure_event(failure));
         }

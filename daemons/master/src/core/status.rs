@@ -119,7 +119,8 @@ impl Core {
         let failure = Failure {
             agent_id: Some(agent_id.clone()),
             executor_id: Some(exited.executor_id),
-            status: exited.status,
+            // Clients count on it being there; -1 is how Mesos says that it is not known.
+            status: Some(exited.status.unwrap_or(-1)),
         };
         let event = scheduler::Event {
             r#type: Some(Type::Failure.number()),

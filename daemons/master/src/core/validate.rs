@@ -47,6 +47,9 @@ pub(super) struct Site<'a> {
 pub(super) fn comparable(info: &ExecutorInfo) -> ExecutorInfo {
     let mut info = info.clone();
     info.framework_id = None;
+    if info.r#type.is_none() && info.command.is_some() {
+        info.r#type = Some(ExecutorInfoType::Custom.number());
+    }
     for resource in &mut info.resources {
         resource.allocation_info = None;
         resource.role = None;

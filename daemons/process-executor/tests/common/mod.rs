@@ -1,5 +1,6 @@
 //! A scripted agent, the real daemon and the real keeper.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -368,8 +369,9 @@ impl Bed {
     pub async fn order(&self, executor: &str) {
         let body = serde_json::json!({"environment": self.environment(executor)}).to_string();
         let since = Instant::now();
+        let client = self.client();
         loop {
-            let request = self.client().request(http::Method::POST, "/v1/executors");
+            let request = client.request(http::Method::POST, "/v1/executors");
             let request = request
                 .header("content-type", "application/json")
                 .body(body.clone());

@@ -26,7 +26,10 @@ pub(super) struct Options {
 
 fn number(name: &str, text: Option<&String>) -> Result<Option<u64>, super::Failure> {
     text.filter(|text| !text.is_empty())
-        .map(|text| text.parse().map_err(|_| parameter(name, text, "write a whole number")))
+        .map(|text| {
+            text.parse()
+                .map_err(|_| parameter(name, text, "write a whole number"))
+        })
         .transpose()
 }
 
@@ -40,7 +43,10 @@ pub(super) async fn list_all(State(api): State<Api>) -> Answer {
 }
 
 pub(super) async fn list(State(api): State<Api>, Path(namespace): Path<String>) -> Answer {
-    api.question(Query::Applications { namespace: Some(namespace) }).await
+    api.question(Query::Applications {
+        namespace: Some(namespace),
+    })
+    .await
 }
 
 pub(super) async fn get(
@@ -49,7 +55,11 @@ pub(super) async fn get(
     Parameters(options): Parameters<Options>,
 ) -> Answer {
     let kind = options.kind.filter(|kind| !kind.is_empty());
-    api.question(Query::Application { name: Name::new(&namespace, &app), kind }).await
+    api.question(Query::Application {
+        name: Name::new(&namespace, &app),
+        kind,
+    })
+    .await
 }
 
 pub(super) async fn delete(
@@ -63,7 +73,12 @@ pub(super) async fn delete(
         Some(other) => return Err(parameter("enforce", other, "write 0 or 1")),
     };
     let kind = options.kind.filter(|kind| !kind.is_empty());
-    api.order(Command::Delete { name: Name::new(&namespace, &app), enforce, kind }).await
+    api.order(Command::Delete {
+        name: Name::new(&namespace, &app),
+        enforce,
+        kind,
+    })
+    .await
 }
 
 pub(super) async fn update(
@@ -80,7 +95,13 @@ pub(super) async fn update(
     };
     let instances = number("instances", options.instances.as_ref())?.unwrap_or(0);
     let name = Name::new(&namespace, &app);
-    api.order(Command::Update { name, version: Box::new(version), instances, resources_only }).await
+    api.order(Command::Update {
+        name,
+        version: Box::new(version),
+        instances,
+        resources_only,
+    })
+    .await
 }
 
 pub(super) async fn rollback(
@@ -89,7 +110,11 @@ pub(super) async fn rollback(
     Parameters(options): Parameters<Options>,
 ) -> Answer {
     let to = options.to.filter(|to| !to.is_empty());
-    api.order(Command::Rollback { name: Name::new(&namespace, &app), to }).await
+    api.order(Command::Rollback {
+        name: Name::new(&namespace, &app),
+        to,
+    })
+    .await
 }
 
 pub(super) async fn scale(
@@ -100,26 +125,38 @@ pub(super) async fn scale(
     let instances = number("instances", options.instances.as_ref())?
         .ok_or_else(|| parameter("instances", "", "write how many are wanted"))?;
     let kind = options.kind.filter(|kind| !kind.is_empty());
-    api.order(Command::Scale { name: Name::new(&namespace, &app), instances, kind }).await
+    api.order(Command::Scale {
+        name: Name::new(&namespace, &app),
+        instances,
+        kind,
+    })
+    .await
 }
 
 pub(super) async fn taskgroups(State(api): State<Api>, Path((namespace, app)): App) -> Answer {
-    api.question(Query::TaskGroups(Name::new(&namespace, &app))).await
+    api.question(Query::TaskGroups(Name::new(&namespace, &app)))
+        .await
 }
 
 pub(super) async fn versions(State(api): State<Api>, Path((namespace, app)): App) -> Answer {
-    api.question(Query::Versions(Name::new(&namespace, &app))).await
+    api.question(Query::Versions(Name::new(&namespace, &app)))
+        .await
 }
 
 pub(super) async fn version(
     State(api): State<Api>,
     Path((namespace, app, version)): Path<(String, String, String)>,
 ) -> Answer {
-    api.question(Query::Version { name: Name::new(&namespace, &app), version }).await
+    api.question(Query::Version {
+        name: Name::new(&namespace, &app),
+        version,
+    })
+    .await
 }
 
 pub(super) async fn definition(State(api): State<Api>, Path((namespace, app)): App) -> Answer {
-    api.question(Query::Definition(Name::new(&namespace, &app))).await
+    api.question(Query::Definition(Name::new(&namespace, &app)))
+        .await
 }
 
 pub(super) async fn message(
@@ -129,7 +166,12 @@ pub(super) async fn message(
 ) -> Answer {
     let message: BcsMessage = body(&bytes)?;
     let name = Name::new(&namespace, &app);
-    api.order(Command::Send { name, taskgroup: None, message: Box::new(message) }).await
+    api.order(Command::Send {
+        name,
+        taskgroup: None,
+        message: Box::new(message),
+    })
+    .await
 }
 
 pub(super) async fn message_one(
@@ -139,7 +181,12 @@ pub(super) async fn message_one(
 ) -> Answer {
     let message: BcsMessage = body(&bytes)?;
     let name = Name::new(&namespace, &app);
-    api.order(Command::Send { name, taskgroup: Some(id), message: Box::new(message) }).await
+    api.order(Command::Send {
+        name,
+        taskgroup: Some(id),
+        message: Box::new(message),
+    })
+    .await
 }
 
 pub(super) async fn taskgroup(State(api): State<Api>, Path(id): Path<String>) -> Answer {
@@ -158,13 +205,25 @@ pub(super) async fn reschedule(
 ) -> Answer {
     let retain = number("hostRetainTime", options.host_retain_time.as_ref())?.unwrap_or(0);
     let retain_seconds = i64::try_from(retain).unwrap_or(i64::MAX);
-    api.order(Command::Reschedule { taskgroup: id, retain_seconds }).await
+    api.order(Command::Reschedule {
+        taskgroup: id,
+        retain_seconds,
+    })
+    .await
 }
 
 pub(super) async fn restart(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    api.order(Command::Signal { taskgroup: id, kind: MessageType::RestartTask }).await
+    api.order(Command::Signal {
+        taskgroup: id,
+        kind: MessageType::RestartTask,
+    })
+    .await
 }
 
 pub(super) async fn reload(State(api): State<Api>, Path(id): Path<String>) -> Answer {
-    api.order(Command::Signal { taskgroup: id, kind: MessageType::ReloadTask }).await
+    api.order(Command::Signal {
+        taskgroup: id,
+        kind: MessageType::ReloadTask,
+    })
+    .await
 }

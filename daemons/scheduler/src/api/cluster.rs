@@ -23,12 +23,22 @@ pub(super) async fn settings(
     State(api): State<Api>,
     Parameters(options): Parameters<Options>,
 ) -> Answer {
-    api.question(Query::Settings { ips: list(options.ips.as_deref()) }).await
+    api.question(Query::Settings {
+        ips: list(options.ips.as_deref()),
+    })
+    .await
 }
 
 pub(super) async fn setting(State(api): State<Api>, Path(ip): Path<String>) -> Answer {
-    let mut found = api.question(Query::Settings { ips: vec![ip.clone()] }).await?;
-    let one = found.data.as_mut().and_then(|data| data.as_array_mut()?.pop());
+    let mut found = api
+        .question(Query::Settings {
+            ips: vec![ip.clone()],
+        })
+        .await?;
+    let one = found
+        .data
+        .as_mut()
+        .and_then(|data| data.as_array_mut()?.pop());
     match one {
         Some(setting) => Ok(Envelope::ok(setting)),
         None => Err(super::Failure::new(
@@ -48,7 +58,10 @@ pub(super) async fn delete_settings(
     State(api): State<Api>,
     Parameters(options): Parameters<Options>,
 ) -> Answer {
-    api.order(Command::DeleteSettings { ips: list(options.ips.as_deref()) }).await
+    api.order(Command::DeleteSettings {
+        ips: list(options.ips.as_deref()),
+    })
+    .await
 }
 
 pub(super) async fn delete_setting(State(api): State<Api>, Path(ip): Path<String>) -> Answer {
@@ -59,22 +72,38 @@ pub(super) async fn enable(
     State(api): State<Api>,
     Parameters(options): Parameters<Options>,
 ) -> Answer {
-    api.order(Command::Enable { ips: list(options.ips.as_deref()), enabled: true }).await
+    api.order(Command::Enable {
+        ips: list(options.ips.as_deref()),
+        enabled: true,
+    })
+    .await
 }
 
 pub(super) async fn disable(
     State(api): State<Api>,
     Parameters(options): Parameters<Options>,
 ) -> Answer {
-    api.order(Command::Enable { ips: list(options.ips.as_deref()), enabled: false }).await
+    api.order(Command::Enable {
+        ips: list(options.ips.as_deref()),
+        enabled: false,
+    })
+    .await
 }
 
 pub(super) async fn enable_one(State(api): State<Api>, Path(ip): Path<String>) -> Answer {
-    api.order(Command::Enable { ips: vec![ip], enabled: true }).await
+    api.order(Command::Enable {
+        ips: vec![ip],
+        enabled: true,
+    })
+    .await
 }
 
 pub(super) async fn disable_one(State(api): State<Api>, Path(ip): Path<String>) -> Answer {
-    api.order(Command::Enable { ips: vec![ip], enabled: false }).await
+    api.order(Command::Enable {
+        ips: vec![ip],
+        enabled: false,
+    })
+    .await
 }
 
 pub(super) async fn taint(State(api): State<Api>, bytes: Bytes) -> Answer {
@@ -110,7 +139,14 @@ pub(super) async fn endpoints(State(api): State<Api>) -> Answer {
     let own: Vec<Value> = api
         .address
         .iter()
-        .map(|address| server(&address.ip().to_string(), address.port(), scheme, &api.cluster))
+        .map(|address| {
+            server(
+                &address.ip().to_string(),
+                address.port(),
+                scheme,
+                &api.cluster,
+            )
+        })
         .collect();
     let session = api.sessions.borrow().clone();
     let masters: Vec<Value> = session
@@ -122,7 +158,9 @@ pub(super) async fn endpoints(State(api): State<Api>) -> Answer {
             Some(server(host, port.parse().ok()?, scheme, &api.cluster))
         })
         .collect();
-    Ok(Envelope::ok(json!({"mesosscheduler": own, "mesosmaster": masters})))
+    Ok(Envelope::ok(
+        json!({"mesosscheduler": own, "mesosmaster": masters}),
+    ))
 }
 
 fn server(ip: &str, port: u16, scheme: &str, cluster: &str) -> Value {

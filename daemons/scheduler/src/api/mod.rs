@@ -46,7 +46,10 @@ type Answer = Result<Envelope<Value>, Failure>;
 impl Api {
     async fn order(&self, command: Command) -> Answer {
         let data = self.inbox.ask(command).await?;
-        Ok(Envelope { data: (!data.is_null()).then_some(data), ..Envelope::ok(Value::Null) })
+        Ok(Envelope {
+            data: (!data.is_null()).then_some(data),
+            ..Envelope::ok(Value::Null)
+        })
     }
 
     async fn question(&self, query: Query) -> Answer {
@@ -64,58 +67,111 @@ pub(crate) fn router(api: Api) -> Router {
     let v1 = Router::new()
         .route("/apps", post(apps::create).get(apps::list_all))
         .route("/{namespace}/apps", get(apps::list))
-        .route("/apps/{namespace}/{app}", get(apps::get).delete(apps::delete))
+        .route(
+            "/apps/{namespace}/{app}",
+            get(apps::get).delete(apps::delete),
+        )
         .route("/apps/{namespace}/{app}/update", post(apps::update))
-        .route("/apps/{namespace}/{app}/rollback", post(apps::rollback).put(apps::rollback))
+        .route(
+            "/apps/{namespace}/{app}/rollback",
+            post(apps::rollback).put(apps::rollback),
+        )
         .route("/apps/{namespace}/{app}/scale", post(apps::scale))
         .route("/apps/{namespace}/{app}/taskgroups", get(apps::taskgroups))
         .route("/apps/{namespace}/{app}/tasks", get(apps::taskgroups))
         .route("/apps/{namespace}/{app}/versions", get(apps::versions))
-        .route("/apps/{namespace}/{app}/versions/{version}", get(apps::version))
+        .route(
+            "/apps/{namespace}/{app}/versions/{version}",
+            get(apps::version),
+        )
         .route("/apps/{namespace}/{app}/message", post(apps::message))
-        .route("/apps/{namespace}/{app}/message/{taskgroup}", post(apps::message_one))
-        .route("/definition/application/{namespace}/{app}", get(apps::definition))
-        .route("/definition/process/{namespace}/{app}", get(apps::definition))
+        .route(
+            "/apps/{namespace}/{app}/message/{taskgroup}",
+            post(apps::message_one),
+        )
+        .route(
+            "/definition/application/{namespace}/{app}",
+            get(apps::definition),
+        )
+        .route(
+            "/definition/process/{namespace}/{app}",
+            get(apps::definition),
+        )
         .route("/taskgroups/{id}", get(apps::taskgroup))
         .route("/taskgroups/{id}/location", get(apps::location))
         .route("/taskgroup/{id}/rescheduler", put(apps::reschedule))
         .route("/taskgroup/{id}/restart", post(apps::restart))
         .route("/taskgroup/{id}/reload", post(apps::reload))
-        .route("/configmap", post(objects::create_configmap).put(objects::replace_configmap))
-        .route("/configmap/{namespace}/{name}", delete(objects::delete_configmap).get(objects::configmap))
+        .route(
+            "/configmap",
+            post(objects::create_configmap).put(objects::replace_configmap),
+        )
+        .route(
+            "/configmap/{namespace}/{name}",
+            delete(objects::delete_configmap).get(objects::configmap),
+        )
         .route("/configmaps", get(objects::configmaps))
-        .route("/secret", post(objects::create_secret).put(objects::replace_secret))
-        .route("/secret/{namespace}/{name}", delete(objects::delete_secret).get(objects::secret))
+        .route(
+            "/secret",
+            post(objects::create_secret).put(objects::replace_secret),
+        )
+        .route(
+            "/secret/{namespace}/{name}",
+            delete(objects::delete_secret).get(objects::secret),
+        )
         .route("/secrets", get(objects::secrets))
-        .route("/agentsetting/{ip}", get(cluster::setting).delete(cluster::delete_setting))
+        .route(
+            "/agentsetting/{ip}",
+            get(cluster::setting).delete(cluster::delete_setting),
+        )
         .route("/agentsetting/{ip}/enable", post(cluster::enable_one))
         .route("/agentsetting/{ip}/disable", post(cluster::disable_one))
         .route(
             "/agentsettings",
-            get(cluster::settings).post(cluster::put_settings).delete(cluster::delete_settings),
+            get(cluster::settings)
+                .post(cluster::put_settings)
+                .delete(cluster::delete_settings),
         )
         .route("/agentsettings/enable", post(cluster::enable))
         .route("/agentsettings/disable", post(cluster::disable))
         .route("/agentsettings/taint", put(cluster::taint))
-        .route("/agentsettings/extendedresource", put(cluster::extended_resource))
+        .route(
+            "/agentsettings/extendedresource",
+            put(cluster::extended_resource),
+        )
         .route("/cluster/resources", get(cluster::resources))
         .route("/cluster/endpoints", get(cluster::endpoints))
         .route("/cluster/current/offers", get(cluster::offers))
         .route("/healthcheck", post(cluster::health))
         .route("/watch", get(watch::watch));
     let later = [
-        "/service", "/service/{*rest}", "/deployment", "/deployment/{*rest}", "/daemonsets",
-        "/daemonsets/{*rest}", "/definition/deployment/{*rest}", "/crr/{*rest}", "/crd/{*rest}",
-        "/image/{*rest}", "/command/{*rest}", "/admissionwebhook", "/admissionwebhook/{*rest}",
+        "/service",
+        "/service/{*rest}",
+        "/deployment",
+        "/deployment/{*rest}",
+        "/daemonsets",
+        "/daemonsets/{*rest}",
+        "/definition/deployment/{*rest}",
+        "/crr/{*rest}",
+        "/crd/{*rest}",
+        "/image/{*rest}",
+        "/command/{*rest}",
+        "/admissionwebhook",
+        "/admissionwebhook/{*rest}",
         "/admissionwebhooks",
     ];
-    let v1 = later.into_iter().fold(v1, |v1, path| v1.route(path, any(not_implemented)));
+    let v1 = later
+        .into_iter()
+        .fold(v1, |v1, path| v1.route(path, any(not_implemented)));
     let open = api.open;
     Router::new()
         .nest("/v1", v1)
         .with_state(api)
         .layer(middleware::from_fn_with_state(open, admit))
-        .layer(middleware::from_fn_with_state(false, bcs_httpd::always_ok::layer))
+        .layer(middleware::from_fn_with_state(
+            false,
+            bcs_httpd::always_ok::layer,
+        ))
         .fallback(unknown)
 }
 
@@ -123,7 +179,11 @@ async fn admit(State(open): State<bool>, request: Request, next: Next) -> Respon
     if !open {
         let allowed = match request.extensions().get::<Peer>() {
             Some(peer) => require_role(peer, &ROLES).map(drop),
-            None => Err(Failure::new(StatusCode::INTERNAL_SERVER_ERROR, 0, "the listener gave no peer")),
+            None => Err(Failure::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                0,
+                "the listener gave no peer",
+            )),
         };
         if let Err(failure) = allowed {
             return failure.into_response();
@@ -134,20 +194,36 @@ async fn admit(State(open): State<bool>, request: Request, next: Next) -> Respon
 
 async fn not_implemented(request: Request) -> Failure {
     let path = request.uri().path().to_owned();
-    Failure::new(StatusCode::NOT_IMPLEMENTED, GENERIC, format!("not implemented: {path}"))
+    Failure::new(
+        StatusCode::NOT_IMPLEMENTED,
+        GENERIC,
+        format!("not implemented: {path}"),
+    )
 }
 
 async fn unknown(request: Request) -> Failure {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    Failure::new(StatusCode::NOT_FOUND, 0, format!("no route {method} {path}"))
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        0,
+        format!("no route {method} {path}"),
+    )
 }
 
 /// Reads a body, keys in any case.
 fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Failure> {
     bcs_model::decode::decode(bytes).map_err(|error| {
         let path = error.path();
-        let place = if path.is_empty() { String::new() } else { format!("{path}: ") };
-        Failure::new(StatusCode::BAD_REQUEST, 1_405_010, format!("{place}{}", error.message()))
+        let place = if path.is_empty() {
+            String::new()
+        } else {
+            format!("{path}: ")
+        };
+        Failure::new(
+            StatusCode::BAD_REQUEST,
+            1_405_010,
+            format!("{place}{}", error.message()),
+        )
     })
 }
 

@@ -57,7 +57,12 @@ pub(super) async fn watch(
             (position, snapshot(objects, revision))
         }
     };
-    let reader = Reader { api, bell, position, ready };
+    let reader = Reader {
+        api,
+        bell,
+        position,
+        ready,
+    };
     let lines = stream::unfold(reader, |mut reader| async move {
         let line = reader.next().await?;
         Some((Ok::<_, std::convert::Infallible>(line), reader))
@@ -67,7 +72,9 @@ pub(super) async fn watch(
 }
 
 fn snapshot(objects: Value, revision: u64) -> VecDeque<Bytes> {
-    let Value::Array(objects) = objects else { return VecDeque::new() };
+    let Value::Array(objects) = objects else {
+        return VecDeque::new();
+    };
     let mut lines: VecDeque<Bytes> = objects
         .into_iter()
         .map(|mut object| {

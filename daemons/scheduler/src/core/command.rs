@@ -1,23 +1,16 @@
-//! What callers of the API may order, and the checks before it.
+//! What callers of the API may order, and how a refusal is said.
 
 use bcs_httpd::Failure;
-use bcs_model::application::Application;
-use bcs_model::ids::{TaskGroupId, check_label, check_namespace};
-use bcs_model::message::{BcsMessage, Empty, MessageType};
-use bcs_model::meta::ZERO_TIME;
-use bcs_model::status::{AppStatus, Status};
+use bcs_model::message::{BcsMessage, MessageType};
 use bcs_model::v4::{AgentSetting, ConfigMap, Secret, Taint};
-use bcs_model::version::{AppKind, ExtendedResource, Version};
+use bcs_model::version::{ExtendedResource, Version};
 use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::build::quantities;
 use super::events::{Now, Ticket};
 use super::query::Query;
-use super::records::{
-    After, AppRecord, Cause, FORMAT, Key, Name, Operation, OperationKind, Replacement,
-};
-use super::state::{App, Cluster, Wish};
+use super::records::{Key, Name};
+use super::state::Cluster;
 
 pub(crate) const GENERIC: i64 = 1_405_200;
 pub(crate) const EXISTS: i64 = 1_405_201;
@@ -25,34 +18,73 @@ pub(crate) const NOT_FOUND: i64 = 1_405_202;
 pub(crate) const INVALID: i64 = 1_405_008;
 pub(crate) const PARAMETER: i64 = 1_405_007;
 
-/// The most instances of one application.
-const MOST_INSTANCES: u64 = 10_000;
-
 /// An order, or a question.
 #[derive(Debug)]
 pub(crate) enum Command {
     Create(Box<Version>),
-    Update { name: Name, version: Box<Version>, instances: u64, resources_only: bool },
+    Update {
+        name: Name,
+        version: Box<Version>,
+        instances: u64,
+        resources_only: bool,
+    },
     /// To a version by name, or to the one before the current.
-    Rollback { name: Name, to: Option<String> },
-    Scale { name: Name, instances: u64, kind: Option<String> },
-    Delete { name: Name, enforce: bool, kind: Option<String> },
-    Reschedule { taskgroup: String, retain_seconds: i64 },
+    Rollback {
+        name: Name,
+        to: Option<String>,
+    },
+    Scale {
+        name: Name,
+        instances: u64,
+        kind: Option<String>,
+    },
+    Delete {
+        name: Name,
+        enforce: bool,
+        kind: Option<String>,
+    },
+    Reschedule {
+        taskgroup: String,
+        retain_seconds: i64,
+    },
     /// To one taskgroup, or to all of the application that run.
-    Send { name: Name, taskgroup: Option<String>, message: Box<BcsMessage> },
+    Send {
+        name: Name,
+        taskgroup: Option<String>,
+        message: Box<BcsMessage>,
+    },
     /// Run the restart or reload command of a process.
-    Signal { taskgroup: String, kind: MessageType },
-    PutConfigMap { object: Box<ConfigMap>, create: bool },
+    Signal {
+        taskgroup: String,
+        kind: MessageType,
+    },
+    PutConfigMap {
+        object: Box<ConfigMap>,
+        create: bool,
+    },
     DeleteConfigMap(Name),
-    PutSecret { object: Box<Secret>, create: bool },
+    PutSecret {
+        object: Box<Secret>,
+        create: bool,
+    },
     DeleteSecret(Name),
     PutSettings(Vec<AgentSetting>),
-    DeleteSettings { ips: Vec<String> },
-    Enable { ips: Vec<String>, enabled: bool },
+    DeleteSettings {
+        ips: Vec<String>,
+    },
+    Enable {
+        ips: Vec<String>,
+        enabled: bool,
+    },
     Taint(Vec<Taint>),
     ExtendedResource(ExtendedResource),
     /// The result of a remote health check.
-    Health { task: String, check_type: String, result: bool, message: String },
+    Health {
+        task: String,
+        check_type: String,
+        result: bool,
+        message: String,
+    },
     Query(Query),
 }
 
@@ -61,17 +93,30 @@ pub(crate) fn not_found(kind: &str, name: &Name) -> Failure {
     Failure::new(StatusCode::NOT_FOUND, NOT_FOUND, text)
 }
 
-fn exists(kind: &str, name: &Name) -> Failure {
+pub(crate) fn exists(kind: &str, name: &Name) -> Failure {
     let text = format!("({}): {kind} {name} already exists", name.name);
     Failure::new(StatusCode::CONFLICT, EXISTS, text)
 }
 
-fn invalid(name: &str, text: impl std::fmt::Display) -> Failure {
-    Failure::new(StatusCode::BAD_REQUEST, INVALID, format!("({name}): {text}"))
+pub(crate) fn invalid(name: &str, text: impl std::fmt::Display) -> Failure {
+    Failure::new(
+        StatusCode::BAD_REQUEST,
+        INVALID,
+        format!("({name}): {text}"),
+    )
 }
 
-fn refused(name: &str, text: impl std::fmt::Display) -> Failure {
+pub(crate) fn refused(name: &str, text: impl std::fmt::Display) -> Failure {
     Failure::new(StatusCode::CONFLICT, GENERIC, format!("({name}): {text}"))
+}
+
+pub(crate) fn no_taskgroup(id: &str) -> Failure {
+    let id: String = id.chars().take(260).collect();
+    Failure::new(
+        StatusCode::NOT_FOUND,
+        NOT_FOUND,
+        format!("taskgroup {id:?} not found"),
+    )
 }
 
 impl Cluster {
@@ -82,34 +127,52 @@ impl Cluster {
                 return;
             }
             Command::Create(version) => self.create(*version, now),
-            Command::Update { name, version, instances, resources_only } => {
-                self.update(&name, *version, instances, resources_only, now)
-            }
+            Command::Update {
+                name,
+                version,
+                instances,
+                resources_only,
+            } => self.update(&name, *version, instances, resources_only, now),
             Command::Rollback { name, to } => self.rollback(&name, to.as_deref(), now),
-            Command::Scale { name, instances, kind } => {
-                self.scale(&name, instances, kind.as_deref(), now)
-            }
-            Command::Delete { name, enforce, kind } => {
-                self.delete(&name, enforce, kind.as_deref(), now)
-            }
-            Command::Reschedule { taskgroup, retain_seconds } => {
-                self.reschedule(&taskgroup, retain_seconds, now)
-            }
-            Command::Send { name, taskgroup, message } => {
-                self.send(&name, taskgroup.as_deref(), &message, now)
-            }
+            Command::Scale {
+                name,
+                instances,
+                kind,
+            } => self.scale(&name, instances, kind.as_deref(), now),
+            Command::Delete {
+                name,
+                enforce,
+                kind,
+            } => self.delete(&name, enforce, kind.as_deref(), now),
+            Command::Reschedule {
+                taskgroup,
+                retain_seconds,
+            } => self.reschedule(&taskgroup, retain_seconds, now),
+            Command::Send {
+                name,
+                taskgroup,
+                message,
+            } => self.send(&name, taskgroup.as_deref(), &message, now),
             Command::Signal { taskgroup, kind } => self.signal(&taskgroup, kind, now),
             Command::PutConfigMap { object, create } => self.put_configmap(*object, create),
             Command::DeleteConfigMap(name) => {
                 let found = self.configmaps.remove(&name).is_some();
                 self.out.mark(Key::ConfigMap(name.clone()));
-                if found { Ok(Value::Null) } else { Err(not_found("configmap", &name)) }
+                if found {
+                    Ok(Value::Null)
+                } else {
+                    Err(not_found("configmap", &name))
+                }
             }
             Command::PutSecret { object, create } => self.put_secret(*object, create),
             Command::DeleteSecret(name) => {
                 let found = self.secrets.remove(&name).is_some();
                 self.out.mark(Key::Secret(name.clone()));
-                if found { Ok(Value::Null) } else { Err(not_found("secret", &name)) }
+                if found {
+                    Ok(Value::Null)
+                } else {
+                    Err(not_found("secret", &name))
+                }
             }
             Command::PutSettings(settings) => self.put_settings(settings),
             Command::DeleteSettings { ips } => {
@@ -129,534 +192,18 @@ impl Cluster {
             }
             Command::ExtendedResource(resource) => {
                 let ip = resource.inner_ip.clone();
-                self.setting(&ip).extended_resources.insert(resource.name.clone(), resource);
+                self.setting(&ip)
+                    .extended_resources
+                    .insert(resource.name.clone(), resource);
                 Ok(Value::Null)
             }
-            Command::Health { task, check_type, result, message } => {
-                self.remote_health(&task, &check_type, result, &message)
-            }
+            Command::Health {
+                task,
+                check_type,
+                result,
+                message,
+            } => self.remote_health(&task, &check_type, result, &message),
         };
         self.out.reply(ticket, done);
-    }
-
-    fn check(&self, version: &Version) -> Result<Name, Failure> {
-        let name = Name::new(&version.run_as, &version.id);
-        let said = name.name.clone();
-        check_label("metadata.name", &name.name).map_err(|error| invalid(&said, error))?;
-        check_namespace("metadata.namespace", &name.namespace)
-            .map_err(|error| invalid(&said, error))?;
-        let count = match (version.kind, version.process.len(), version.container.len()) {
-            (AppKind::Process, count @ 1.., 0) | (AppKind::Application, 0, count @ 1..) => count,
-            (_, 0, 0) => return Err(invalid(&said, "no containers and processes")),
-            (_, 1.., 1..) => return Err(invalid(&said, "containers and processes cannot coexist")),
-            (kind, _, _) => {
-                return Err(invalid(&said, format!("Kind {kind} is invalid for this template")));
-            }
-        };
-        for (position, process) in version.process.iter().enumerate() {
-            quantities(&process.resources).map_err(|error| {
-                invalid(&said, format!("spec.template.spec.processes[{position}].{error}"))
-            })?;
-        }
-        let id = TaskGroupId {
-            index: MOST_INSTANCES,
-            app: name.name.clone(),
-            namespace: name.namespace.clone(),
-            cluster: self.rules.cluster.clone(),
-            nanos: u64::MAX,
-        };
-        id.check_length(u64::try_from(count).unwrap_or(u64::MAX))
-            .map_err(|error| invalid(&said, error))?;
-        let constrained = version.constraints.iter().flat_map(|all| &all.intersection_item).any(
-            |item| item.union_data.iter().any(|datum| datum.operate != "TOLERATION"),
-        );
-        if constrained {
-            return Err(Failure::new(
-                StatusCode::NOT_IMPLEMENTED,
-                GENERIC,
-                format!(
-                    "({said}): constraints other than TOLERATION are not implemented; remove \
-                     constraint.intersectionItem"
-                ),
-            ));
-        }
-        Ok(name)
-    }
-
-    fn create(&mut self, mut version: Version, now: Now) -> Result<Value, Failure> {
-        let name = self.check(&version)?;
-        let instances = u64::try_from(version.instances).unwrap_or(0);
-        check_instances(&name.name, instances)?;
-        if self.apps.contains_key(&name) {
-            return Err(exists(version.kind.as_str(), &name));
-        }
-        if version.object_meta.creation_timestamp == ZERO_TIME {
-            version.object_meta.creation_timestamp = rfc3339(now.unix());
-        }
-        let application = Application {
-            kind: version.kind,
-            id: name.name.clone(),
-            name: name.name.clone(),
-            object_meta: version.object_meta.clone(),
-            define_instances: instances,
-            run_as: name.namespace.clone(),
-            cluster_id: self.rules.cluster.clone(),
-            created: now.unix(),
-            update_time: now.unix(),
-            mode: version.mode.clone(),
-            last_status: AppStatus::Staging,
-            ..Application::default()
-        };
-        let record =
-            AppRecord { format: FORMAT, application, version: String::new(), operation: None };
-        self.apps.insert(name.clone(), App::new(record));
-        let version = self.add_version(&name, version, now);
-        let limit = self.rules.launch_deadline_seconds;
-        self.begin(&name, Operation::new(OperationKind::Launch, now.unix(), limit), now);
-        for index in 0..instances {
-            let wish = Wish { version: version.clone(), due: now.millis, retain: None, times: 0 };
-            self.wish(&name, index, wish, now);
-        }
-        Ok(Value::Null)
-    }
-
-    /// The application, when an operation may begin on it. One that only waits for room may be
-    /// operated on: else nobody could make it smaller.
-    fn operable(&self, name: &Name, kind: Option<&str>) -> Result<&App, Failure> {
-        let app = self.app_of_kind(name, kind)?;
-        let status = app.record.application.status;
-        let stuck = app.why.is_some()
-            && app.record.operation.as_ref().is_some_and(|operation| {
-                matches!(operation.kind, OperationKind::Launch | OperationKind::ScaleUp)
-            });
-        let busy = app.record.operation.is_some() || status == AppStatus::RollingUpdate;
-        if busy && !stuck {
-            let status = if app.record.operation.is_some() { AppStatus::Operating } else { status };
-            return Err(refused(
-                &name.name,
-                format!("Operation Not Allowed, the status of the app is {status}"),
-            ));
-        }
-        Ok(app)
-    }
-
-    fn app_of_kind(&self, name: &Name, kind: Option<&str>) -> Result<&App, Failure> {
-        self.apps
-            .get(name)
-            .filter(|app| kind.is_none_or(|kind| app.record.application.kind.as_str() == kind))
-            .ok_or_else(|| not_found(kind.unwrap_or("application"), name))
-    }
-
-    fn update(
-        &mut self,
-        name: &Name,
-        mut version: Version,
-        instances: u64,
-        resources_only: bool,
-        now: Now,
-    ) -> Result<Value, Failure> {
-        let app = self.operable(name, None)?;
-        let wanted = app.wanted();
-        if version.kind != app.record.application.kind {
-            let kind = app.record.application.kind;
-            return Err(invalid(&name.name, format!("kind cannot change from {kind}")));
-        }
-        if instances > wanted {
-            let text = format!("instances {instances} is more than the {wanted} it has");
-            return Err(invalid(&name.name, text));
-        }
-        version.instances = i64::try_from(wanted).unwrap_or(i64::MAX);
-        version.run_as.clone_from(&name.namespace);
-        version.id.clone_from(&name.name);
-        self.check(&version)?;
-        version.object_meta.creation_timestamp =
-            app.record.application.object_meta.creation_timestamp.clone();
-        let meta = version.object_meta.clone();
-        let count = if instances == 0 { wanted } else { instances };
-        let version = self.add_version(name, version, now);
-        if let Some(app) = self.apps.get_mut(name) {
-            app.record.application.object_meta = meta;
-        }
-        if resources_only {
-            self.begin_resize(name, version, now);
-        } else {
-            self.recreate(name, version, count, now);
-        }
-        Ok(Value::Null)
-    }
-
-    fn begin_resize(&mut self, name: &Name, version: String, now: Now) {
-        let limit = self.rules.operation_deadline_seconds;
-        let mut operation = Operation::new(OperationKind::UpdateResource, now.unix(), limit);
-        operation.version = version;
-        if let Some(app) = self.apps.get(name) {
-            operation.indexes =
-                app.groups().map(|group| group.group.instance_id).collect();
-        }
-        self.begin(name, operation, now);
-        self.place = true;
-    }
-
-    /// Replaces the first `count` indexes by taskgroups of a version.
-    fn recreate(&mut self, name: &Name, version: String, count: u64, now: Now) {
-        let limit = self.rules.operation_deadline_seconds;
-        let mut operation = Operation::new(OperationKind::Update, now.unix(), limit);
-        operation.indexes = (0..count).collect();
-        operation.version.clone_from(&version);
-        self.begin(name, operation, now);
-        for index in 0..count {
-            if self.group(name, index).is_none() {
-                let wish =
-                    Wish { version: version.clone(), due: now.millis, retain: None, times: 0 };
-                self.wish(name, index, wish, now);
-                continue;
-            }
-            self.unwish(name, index);
-            let replacement = Replacement {
-                cause: Cause::Update,
-                version: version.clone(),
-                not_before: now.unix_millis,
-                retain_until: 0,
-                times: 0,
-            };
-            self.stop(name, index, After::Replace(replacement), now);
-        }
-    }
-
-    fn rollback(&mut self, name: &Name, to: Option<&str>, now: Now) -> Result<Value, Failure> {
-        let app = self.operable(name, None)?;
-        let target = match to {
-            Some(version) => app.versions.get(version),
-            None => app.versions.range(..app.record.version.clone()).next_back().map(|(_, v)| v),
-        };
-        let Some(target) = target else {
-            let text = to.map_or_else(
-                || "there is no version before the current one".to_owned(),
-                |version| format!("version {version:?} not found; list the versions for their names"),
-            );
-            return Err(Failure::new(
-                StatusCode::NOT_FOUND,
-                NOT_FOUND,
-                format!("({}): {text}", name.name),
-            ));
-        };
-        let version = target.as_ref().clone();
-        self.update(name, version, 0, false, now)
-    }
-
-    fn scale(
-        &mut self,
-        name: &Name,
-        instances: u64,
-        kind: Option<&str>,
-        now: Now,
-    ) -> Result<Value, Failure> {
-        check_instances(&name.name, instances)?;
-        let app = self.operable(name, kind)?;
-        let (before, version) = (app.wanted(), app.record.version.clone());
-        let last = app.slots.last_key_value().map_or(0, |(index, _)| index + 1);
-        if let Some(app) = self.apps.get_mut(name) {
-            app.record.application.define_instances = instances;
-            self.out.mark(Key::App(name.clone()));
-        }
-        let kind = if instances > before { OperationKind::ScaleUp } else { OperationKind::ScaleDown };
-        let limit = self.rules.operation_deadline_seconds;
-        self.begin(name, Operation::new(kind, now.unix(), limit), now);
-        for index in instances..before.max(last) {
-            self.unwish(name, index);
-            self.stop(name, index, After::Remove, now);
-        }
-        for index in before..instances {
-            let wish = Wish { version: version.clone(), due: now.millis, retain: None, times: 0 };
-            let leaving = self.group(name, index).is_some();
-            if leaving {
-                let replacement = Replacement {
-                    cause: Cause::Update,
-                    version: version.clone(),
-                    not_before: now.unix_millis,
-                    retain_until: 0,
-                    times: 0,
-                };
-                self.stop(name, index, After::Replace(replacement), now);
-            } else {
-                self.wish(name, index, wish, now);
-            }
-        }
-        Ok(Value::Null)
-    }
-
-    fn delete(
-        &mut self,
-        name: &Name,
-        enforce: bool,
-        kind: Option<&str>,
-        now: Now,
-    ) -> Result<Value, Failure> {
-        let app = self.app_of_kind(name, kind)?;
-        let under_way =
-            app.record.operation.as_ref().map(|operation| operation.kind);
-        if under_way == Some(OperationKind::Delete) && !enforce {
-            return Ok(Value::Null);
-        }
-        if under_way.is_some() && !enforce {
-            self.operable(name, kind).map_err(|mut failure| {
-                failure.message.push_str("; wait, or delete with enforce=1");
-                failure
-            })?;
-        }
-        let indexes: Vec<u64> = self.apps.get(name).map(|app| app.slots.keys().copied().collect()).unwrap_or_default();
-        self.begin(name, Operation::new(OperationKind::Delete, now.unix(), i64::from(u32::MAX)), now);
-        for index in indexes {
-            self.unwish(name, index);
-            self.stop(name, index, After::Remove, now);
-            if enforce {
-                self.drop_group(name, index);
-            }
-        }
-        Ok(Value::Null)
-    }
-
-    fn reschedule(
-        &mut self,
-        id: &str,
-        retain_seconds: i64,
-        now: Now,
-    ) -> Result<Value, Failure> {
-        let (name, index) = self.find(id).ok_or_else(|| no_taskgroup(id))?;
-        let Some(group) = self.group(&name, index) else { return Err(no_taskgroup(id)) };
-        let taken = match &group.after {
-            After::Remove => Some("is being removed"),
-            After::Replace(replacement) if replacement.cause == Cause::Update => Some("is being updated"),
-            After::Keep | After::Replace(_) => None,
-        };
-        if let Some(why) = taken {
-            return Err(refused(&name.name, format!("taskgroup {id:?} {why}")));
-        }
-        let retain = retain_seconds.clamp(0, 86_400).saturating_mul(1000);
-        let replacement = Replacement {
-            cause: Cause::Manual,
-            version: self.version_for(&name, index),
-            not_before: now.unix_millis,
-            retain_until: if retain > 0 { now.unix_millis.saturating_add(retain) } else { 0 },
-            times: group.group.rescheduled_times + 1,
-        };
-        self.unwish(&name, index);
-        self.stop(&name, index, After::Replace(replacement), now);
-        Ok(Value::Null)
-    }
-
-    fn send(
-        &mut self,
-        name: &Name,
-        taskgroup: Option<&str>,
-        message: &BcsMessage,
-        now: Now,
-    ) -> Result<Value, Failure> {
-        let app = self.apps.get(name).ok_or_else(|| not_found("application", name))?;
-        let targets: Vec<(u64, String, Status)> = app
-            .groups()
-            .filter(|group| taskgroup.is_none_or(|id| group.group.id == id))
-            .map(|group| (group.group.instance_id, group.group.id.clone(), group.group.status))
-            .collect();
-        if let Some(id) = taskgroup
-            && targets.is_empty()
-        {
-            return Err(no_taskgroup(id));
-        }
-        let mut failures = Vec::new();
-        for (index, id, status) in targets {
-            if status == Status::Running && self.out.connected {
-                self.send_message(name, index, message.clone(), now);
-            } else {
-                let why = if status == Status::Running {
-                    "no connection to a master".to_owned()
-                } else {
-                    "taskgroup is not Running".to_owned()
-                };
-                failures.push(json!({"ID": id, "Status": status.as_str(), "Err": why}));
-            }
-        }
-        Ok(if failures.is_empty() { Value::Null } else { Value::Array(failures) })
-    }
-
-    fn signal(&mut self, id: &str, kind: MessageType, now: Now) -> Result<Value, Failure> {
-        let (name, index) = self.find(id).ok_or_else(|| no_taskgroup(id))?;
-        let app = self.operable(&name, None)?;
-        if app.record.application.kind != AppKind::Process {
-            return Err(invalid(&name.name, "only processes can be restarted or reloaded in place"));
-        }
-        let status = self.group(&name, index).map(|group| group.group.status);
-        if status != Some(Status::Running) {
-            return Err(refused(&name.name, format!("taskgroup {id:?} is not Running")));
-        }
-        let message = BcsMessage {
-            kind,
-            reload_task: (kind == MessageType::ReloadTask).then(Empty::default),
-            restart_task: (kind == MessageType::RestartTask).then(Empty::default),
-            ..BcsMessage::default()
-        };
-        let sent = self.send_message(&name, index, message, now);
-        serde_json::to_value(sent).map_err(|error| refused(&name.name, error))
-    }
-
-    fn put_configmap(&mut self, mut object: ConfigMap, create: bool) -> Result<Value, Failure> {
-        let name = self.object_name("configmap", &object.kind, &object.metadata)?;
-        "configmap".clone_into(&mut object.kind);
-        let there = self.configmaps.contains_key(&name);
-        object_exists("configmap", &name, create, there)?;
-        self.configmaps.insert(name.clone(), object);
-        self.out.mark(Key::ConfigMap(name));
-        self.place = true;
-        Ok(Value::Null)
-    }
-
-    fn put_secret(&mut self, mut object: Secret, create: bool) -> Result<Value, Failure> {
-        let name = self.object_name("secret", &object.kind, &object.metadata)?;
-        "secret".clone_into(&mut object.kind);
-        let there = self.secrets.contains_key(&name);
-        object_exists("secret", &name, create, there)?;
-        self.secrets.insert(name.clone(), object);
-        self.out.mark(Key::Secret(name));
-        self.place = true;
-        Ok(Value::Null)
-    }
-
-    #[allow(clippy::unused_self, reason = "reads as the check of this cluster's objects")]
-    fn object_name(
-        &self,
-        kind: &str,
-        given: &str,
-        meta: &bcs_model::meta::ObjectMeta,
-    ) -> Result<Name, Failure> {
-        let said = &meta.name;
-        if !given.is_empty() && given != kind {
-            return Err(invalid(said, format!("Kind {given} is invalid, expected {kind}")));
-        }
-        check_label("metadata.name", &meta.name).map_err(|error| invalid(said, error))?;
-        check_namespace("metadata.namespace", &meta.namespace)
-            .map_err(|error| invalid(said, error))?;
-        Ok(Name::new(&meta.namespace, &meta.name))
-    }
-
-    /// The setting of a host, to be changed.
-    fn setting(&mut self, ip: &str) -> &mut AgentSetting {
-        self.out.mark(Key::Setting(ip.to_owned()));
-        self.place = true;
-        let setting = self.settings.entry(ip.to_owned()).or_default();
-        ip.clone_into(&mut setting.inner_ip);
-        setting
-    }
-
-    fn put_settings(&mut self, settings: Vec<AgentSetting>) -> Result<Value, Failure> {
-        if let Some(bad) = settings.iter().find(|setting| !is_host(&setting.inner_ip)) {
-            let text = format!("innerIP {:?} is not the address of a host", bad.inner_ip);
-            return Err(Failure::new(StatusCode::BAD_REQUEST, INVALID, text));
-        }
-        for new in settings {
-            let setting = self.setting(&new.inner_ip);
-            setting.strings = new.strings;
-            setting.scalars = new.scalars;
-        }
-        Ok(Value::Null)
-    }
-
-    fn enable(&mut self, ips: &[String], enabled: bool) -> Result<Value, Failure> {
-        if ips.is_empty() {
-            let text = "ips is empty: name the hosts, ips=10.0.0.1,10.0.0.2";
-            return Err(Failure::new(StatusCode::BAD_REQUEST, PARAMETER, text));
-        }
-        for ip in ips {
-            if !self.settings.contains_key(ip) && self.hosts.agent_by_ip(ip).is_none() {
-                let text = format!("no host has the address {ip:?}");
-                return Err(Failure::new(StatusCode::NOT_FOUND, NOT_FOUND, text));
-            }
-        }
-        for ip in ips {
-            self.setting(ip).disabled = !enabled;
-        }
-        Ok(Value::Null)
-    }
-
-    fn remote_health(
-        &mut self,
-        task_id: &str,
-        check_type: &str,
-        result: bool,
-        message: &str,
-    ) -> Result<Value, Failure> {
-        let unknown = || {
-            let text = format!("task {task_id:?} not found");
-            Failure::new(StatusCode::NOT_FOUND, NOT_FOUND, text)
-        };
-        let id: bcs_model::ids::TaskId = task_id.parse().map_err(|_| unknown())?;
-        let (name, index) = self.find(&id.group.to_string()).ok_or_else(unknown)?;
-        let position = usize::try_from(id.task_index).unwrap_or(usize::MAX);
-        self.change_group(&name, index, |group| {
-            let task = group.group.taskgroup.get_mut(position)?;
-            let check = task
-                .health_check_status
-                .iter_mut()
-                .find(|check| check.check_type == check_type)?;
-            check.result = result;
-            message.clone_into(&mut check.message);
-            Some(())
-        });
-        Ok(Value::Null)
-    }
-}
-
-fn check_instances(name: &str, instances: u64) -> Result<(), Failure> {
-    if instances == 0 || instances > MOST_INSTANCES {
-        let text = format!("instances {instances} is out of range: 1 to {MOST_INSTANCES}");
-        return Err(invalid(name, text));
-    }
-    Ok(())
-}
-
-fn object_exists(kind: &str, name: &Name, create: bool, there: bool) -> Result<(), Failure> {
-    match (create, there) {
-        (true, true) => Err(exists(kind, name)),
-        (false, false) => Err(not_found(kind, name)),
-        _ => Ok(()),
-    }
-}
-
-fn is_host(text: &str) -> bool {
-    !text.is_empty()
-        && text.len() <= 253
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:_".contains(&byte))
-}
-
-fn no_taskgroup(id: &str) -> Failure {
-    let id: String = id.chars().take(260).collect();
-    Failure::new(StatusCode::NOT_FOUND, NOT_FOUND, format!("taskgroup {id:?} not found"))
-}
-
-/// Seconds since 1970 in the form of RFC 3339, UTC.
-fn rfc3339(unix: i64) -> String {
-    let days = unix.div_euclid(86_400);
-    let second = unix.rem_euclid(86_400);
-    // Days since 0000-03-01; a year that begins in March ends with its leap day.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
-    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn times_read_as_people_write_them() {
-        assert_eq!(super::rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(super::rfc3339(1_709_210_096), "2024-02-29T12:34:56Z");
-        assert_eq!(super::rfc3339(4_102_444_799), "2099-12-31T23:59:59Z");
     }
 }

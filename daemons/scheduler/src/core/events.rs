@@ -31,20 +31,38 @@ pub(crate) type Ticket = u64;
 #[derive(Debug)]
 pub(crate) enum Event {
     /// A caller of the API wants something.
-    Command { ticket: Ticket, command: Box<Command> },
+    Command {
+        ticket: Ticket,
+        command: Box<Command>,
+    },
     /// The master accepted the subscription; `session` numbers the connection.
-    Subscribed { framework_id: String, session: u64 },
+    Subscribed {
+        framework_id: String,
+        session: u64,
+    },
     /// The stream from the master ended.
-    Disconnected { session: u64 },
+    Disconnected {
+        session: u64,
+    },
     Offers(Vec<Offer>),
     Rescind(String),
     Update(Box<TaskStatus>),
-    Message { executor_id: String, data: Bytes },
-    Failure { agent_id: Option<String>, executor_id: Option<String> },
+    Message {
+        executor_id: String,
+        data: Bytes,
+    },
+    Failure {
+        agent_id: Option<String>,
+        executor_id: Option<String>,
+    },
     /// The master's list of agents.
     Agents(Vec<GetAgentsAgent>),
     /// An ACCEPT did not get through; `certain` when the master cannot have acted on it.
-    AcceptFailed { taskgroups: Vec<String>, certain: bool, reason: String },
+    AcceptFailed {
+        taskgroups: Vec<String>,
+        certain: bool,
+        reason: String,
+    },
     /// A deadline has passed.
     Tick,
 }
@@ -55,11 +73,18 @@ pub(crate) enum Effect {
     /// A call to the master, in order. `session` is the connection that it is for.
     Call { call: Box<Call>, session: u64 },
     /// An ACCEPT; its failure comes back as an event.
-    Accept { call: Box<Call>, taskgroups: Vec<String>, session: u64 },
+    Accept {
+        call: Box<Call>,
+        taskgroups: Vec<String>,
+        session: u64,
+    },
     /// An acknowledgement; order does not matter.
     Acknowledge { call: Box<Call>, session: u64 },
     /// The answer for a caller.
-    Reply { ticket: Ticket, result: Result<Value, Failure> },
+    Reply {
+        ticket: Ticket,
+        result: Result<Value, Failure>,
+    },
     /// Ask the master for its agents.
     FetchAgents,
 }

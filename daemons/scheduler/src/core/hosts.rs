@@ -66,7 +66,10 @@ impl Hosts {
             let Ok(resources) = Resources::from_wire(&offer.resources) else {
                 // An offer that cannot be read cannot be used either; the master keeps it until
                 // the connection ends, which is what a broken peer gets.
-                tracing::warn!(offer = offer.id.value, "offer with unreadable resources ignored");
+                tracing::warn!(
+                    offer = offer.id.value,
+                    "offer with unreadable resources ignored"
+                );
                 continue;
             };
             let agent_id = offer.agent_id.value.clone();
@@ -78,7 +81,11 @@ impl Hosts {
             agent.hostname.clone_from(&offer.hostname);
             agent.attributes.clone_from(&offer.attributes);
             if let Some(url) = &offer.url {
-                let ip = url.address.ip.clone().or_else(|| url.address.hostname.clone());
+                let ip = url
+                    .address
+                    .ip
+                    .clone()
+                    .or_else(|| url.address.hostname.clone());
                 if let Some(ip) = ip {
                     agent.address = format!("{ip}:{}", url.address.port);
                 }
@@ -100,7 +107,9 @@ impl Hosts {
 
     /// Forgets an offer; true when it was there.
     pub(crate) fn rescind(&mut self, offer_id: &str) -> bool {
-        let Some(lane_id) = self.by_offer.remove(offer_id) else { return false };
+        let Some(lane_id) = self.by_offer.remove(offer_id) else {
+            return false;
+        };
         if let Some(lane) = self.lanes.get_mut(&lane_id) {
             lane.offers.remove(offer_id);
             lane.free = Resources::new();
@@ -172,12 +181,21 @@ impl Hosts {
 
     /// A taskgroup is on this agent from now on.
     pub(crate) fn add_group(&mut self, agent_id: &str, app: &Name, index: u64, growth: Resource) {
-        self.groups.entry(agent_id.to_owned()).or_default().insert((app.clone(), index));
+        self.groups
+            .entry(agent_id.to_owned())
+            .or_default()
+            .insert((app.clone(), index));
         self.grow(agent_id, growth, 1.0);
     }
 
     /// It no longer is.
-    pub(crate) fn remove_group(&mut self, agent_id: &str, app: &Name, index: u64, growth: Resource) {
+    pub(crate) fn remove_group(
+        &mut self,
+        agent_id: &str,
+        app: &Name,
+        index: u64,
+        growth: Resource,
+    ) {
         if let Some(groups) = self.groups.get_mut(agent_id) {
             groups.remove(&(app.clone(), index));
             if groups.is_empty() {
@@ -221,7 +239,11 @@ impl Agent {
             .map(|text| text.value.clone());
         self.ip = inner.unwrap_or_else(|| {
             let host = self.address.rsplit_once(':').map_or("", |(host, _)| host);
-            if host.is_empty() { self.hostname.clone() } else { host.to_owned() }
+            if host.is_empty() {
+                self.hostname.clone()
+            } else {
+                host.to_owned()
+            }
         });
     }
 }

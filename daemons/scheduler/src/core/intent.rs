@@ -53,13 +53,25 @@ impl Cluster {
 
     /// Sends SHUTDOWN, and sets the timer that sends it again.
     pub(crate) fn send_shutdown(&mut self, name: &Name, index: u64, attempt: u32, now: Now) {
-        let Some(group) = self.group(name, index) else { return };
-        let (executor, agent) = (group.group.executor_id.clone(), group.group.agent_id.clone());
-        let grace = u64::try_from(group.group.kill_policy.grace_period).unwrap_or(0).min(86_400);
+        let Some(group) = self.group(name, index) else {
+            return;
+        };
+        let (executor, agent) = (
+            group.group.executor_id.clone(),
+            group.group.agent_id.clone(),
+        );
+        let grace = u64::try_from(group.group.kill_policy.grace_period)
+            .unwrap_or(0)
+            .min(86_400);
         self.shutdown_executor(&executor, &agent);
         let pause = (grace + KILL_MARGIN_SECONDS) * 1000;
-        let pause = pause.saturating_mul(1 << attempt.min(5)).min(KILL_PAUSE_MILLIS.max(pause));
-        self.timer(now.millis + pause, Timer::Kill(name.clone(), index, attempt + 1));
+        let pause = pause
+            .saturating_mul(1 << attempt.min(5))
+            .min(KILL_PAUSE_MILLIS.max(pause));
+        self.timer(
+            now.millis + pause,
+            Timer::Kill(name.clone(), index, attempt + 1),
+        );
     }
 
     pub(crate) fn shutdown_executor(&mut self, executor_id: &str, agent_id: &str) {
@@ -67,8 +79,12 @@ impl Cluster {
             r#type: Some(call::Type::Shutdown.number()),
             framework_id: self.framework(),
             shutdown: Some(call::Shutdown {
-                executor_id: ExecutorId { value: executor_id.to_owned() },
-                agent_id: AgentId { value: agent_id.to_owned() },
+                executor_id: ExecutorId {
+                    value: executor_id.to_owned(),
+                },
+                agent_id: AgentId {
+                    value: agent_id.to_owned(),
+                },
             }),
             ..Call::default()
         };
@@ -81,7 +97,9 @@ impl Cluster {
 
     /// The kill timer fired: is it still alive? The attempt tells an old timer from the current.
     pub(crate) fn kill_due(&mut self, name: &Name, index: u64, attempt: u32, now: Now) {
-        let Some(group) = self.group(name, index) else { return };
+        let Some(group) = self.group(name, index) else {
+            return;
+        };
         if group.kill_since.is_none() || !group.is_live() {
             return;
         }
@@ -92,7 +110,9 @@ impl Cluster {
 
     /// Does what follows, once a taskgroup is gone.
     pub(crate) fn settle(&mut self, name: &Name, index: u64, now: Now) {
-        let Some(group) = self.group(name, index) else { return };
+        let Some(group) = self.group(name, index) else {
+            return;
+        };
         if !group.is_gone() {
             return;
         }
@@ -111,11 +131,15 @@ impl Cluster {
 
     /// A Lost taskgroup is back: its replacement is withdrawn if that is all that was wanted.
     pub(crate) fn came_back(&mut self, name: &Name, index: u64) {
-        let Some(group) = self.group(name, index) else { return };
+        let Some(group) = self.group(name, index) else {
+            return;
+        };
         let withdrawn = matches!(&group.after,
             After::Replace(replacement) if replacement.cause == Cause::Lost);
         if withdrawn {
-            self.change_group(name, index, |group| group.after = After::Keep);
+            self.change_group(name, index, |group| {
+                group.after = After::Keep;
+            });
         }
         // Otherwise it must go first, and the wish comes again when it has.
         self.unwish(name, index);
@@ -135,6 +159,7 @@ pub(crate) fn wish_of(replacement: &Replacement, old_host: &str, now: Now) -> Wi
         due: monotonic(replacement.not_before),
         retain,
         times: replacement.times,
+        stumbles: replacement.stumbles,
     }
 }
 

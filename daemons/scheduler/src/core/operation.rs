@@ -16,7 +16,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bcs_model::application::PodRef;
 use bcs_model::status::{AppStatus, application_status};
 use bcs_model::version::Version;
 
@@ -41,10 +40,11 @@ impl Operation {
     fn is_done(&self, app: &App) -> bool {
         match self.kind {
             // One that waits to be started again was built once, which is all this is about.
-            OperationKind::Launch | OperationKind::ScaleUp => app
-                .waiting
-                .iter()
-                .all(|index| app.slots.get(index).is_some_and(|slot| slot.group.is_some())),
+            OperationKind::Launch | OperationKind::ScaleUp => app.waiting.iter().all(|index| {
+                app.slots
+                    .get(index)
+                    .is_some_and(|slot| slot.group.is_some())
+            }),
             OperationKind::ScaleDown => app.slots.range(app.wanted()..).next().is_none(),
             OperationKind::Update | OperationKind::UpdateResource => self.indexes.is_empty(),
             OperationKind::Delete => app.slots.is_empty(),
@@ -65,7 +65,9 @@ impl Cluster {
 
     /// An update no longer waits for an index whose new taskgroup was built.
     pub(crate) fn note_built(&mut self, name: &Name, index: u64) {
-        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
         if let Some(operation) = &mut app.record.operation
             && operation.kind == OperationKind::Update
         {
@@ -76,10 +78,16 @@ impl Cluster {
     /// The deadline of an operation has passed. Its intents stay in the taskgroups and wishes; only
     /// the application no longer says Operating, and may be operated on again.
     pub(crate) fn operation_due(&mut self, name: &Name, now: Now) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        let Some(operation) = &app.record.operation else { return };
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        let Some(operation) = &app.record.operation else {
+            return;
+        };
         if operation.deadline > now.unix() {
-            let seconds = u64::try_from(operation.deadline - now.unix()).unwrap_or(0).max(1);
+            let seconds = u64::try_from(operation.deadline - now.unix())
+                .unwrap_or(0)
+                .max(1);
             self.timer(now.millis + seconds * 1000, Timer::Operation(name.clone()));
             return;
         }
@@ -94,8 +102,14 @@ impl Cluster {
 
     /// Recomputes an application that something of changed; removes it when its delete is done.
     pub(crate) fn refresh(&mut self, name: &Name, now: Now) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        let done = app.record.operation.as_ref().filter(|operation| operation.is_done(app));
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        let done = app
+            .record
+            .operation
+            .as_ref()
+            .filter(|operation| operation.is_done(app));
         if let Some(kind) = done.map(|operation| operation.kind) {
             app.record.operation = None;
             if kind == OperationKind::Delete {
@@ -108,7 +122,9 @@ impl Cluster {
             }
             self.trim_versions(name);
         }
-        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
         let (mut status, mut message) = application_status(&app.counts, app.wanted());
         if let Some(operation) = &app.record.operation {
             status = AppStatus::Operating;
@@ -121,7 +137,6 @@ impl Cluster {
             let (waiting, wanted) = (app.waiting.len(), app.wanted());
             message = format!("{message}: {waiting} of {wanted} taskgroups wait for a host: {why}");
         }
-        let pods = app.groups().map(|group| PodRef { name: group.group.id.clone() }).collect();
         let application = &mut app.record.application;
         if application.status != status {
             application.last_status = application.status;
@@ -131,7 +146,6 @@ impl Cluster {
         application.message = message;
         application.instances = app.counts.total();
         application.running_instances = app.counts.running;
-        application.pods = pods;
         application.last_update_time = now.unix();
     }
 
@@ -150,15 +164,23 @@ impl Cluster {
 
     /// Forgets the oldest versions beyond the history, save those that something still uses.
     fn trim_versions(&mut self, name: &Name) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        let mut used: BTreeSet<String> =
-            app.groups().map(|group| group.group.version_name.clone()).collect();
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        let mut used: BTreeSet<String> = app
+            .groups()
+            .map(|group| group.group.version_name.clone())
+            .collect();
         used.insert(app.record.version.clone());
         for slot in app.slots.values() {
             used.extend(slot.wish.as_ref().map(|wish| wish.version.clone()));
         }
-        let idle: Vec<String> =
-            app.versions.keys().filter(|version| !used.contains(*version)).cloned().collect();
+        let idle: Vec<String> = app
+            .versions
+            .keys()
+            .filter(|version| !used.contains(*version))
+            .cloned()
+            .collect();
         // Names are time stamps of equal length, so their order is that of time.
         let spare = idle.len().saturating_sub(self.rules.version_history);
         for version in idle.into_iter().take(spare) {

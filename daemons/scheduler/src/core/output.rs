@@ -32,13 +32,19 @@ impl Output {
     /// A call to the master, if there is one; what is lost is driven again at the next subscription.
     pub(crate) fn call(&mut self, call: Call) {
         if self.connected {
-            self.effects.push(Effect::Call { call: Box::new(call), session: self.session });
+            self.effects.push(Effect::Call {
+                call: Box::new(call),
+                session: self.session,
+            });
         }
     }
 
     pub(crate) fn acknowledge(&mut self, call: Call) {
         if self.connected {
-            self.effects.push(Effect::Acknowledge { call: Box::new(call), session: self.session });
+            self.effects.push(Effect::Acknowledge {
+                call: Box::new(call),
+                session: self.session,
+            });
         }
     }
 

@@ -11,9 +11,10 @@ use bcs_model::taskgroup::Attribute;
 use bcs_model::v4::AgentSetting;
 use bcs_model::version::{ValueRange, ValueScalar, ValueSet, ValueText, Version};
 
-use super::build::{Identity, Need, Place};
+use super::build::{Identity, Place};
 use super::events::{Effect, Now};
 use super::hosts::{Agent, Lane, LaneId};
+use super::need::Need;
 use super::ports;
 use super::records::Name;
 use super::state::{Cluster, Timer, Wish};
@@ -40,7 +41,9 @@ impl Cluster {
         let mut launches: BTreeMap<LaneId, Launches> = BTreeMap::new();
         let names: Vec<Name> = self.wishing.iter().cloned().collect();
         for name in names {
-            let Some(app) = self.apps.get(&name) else { continue };
+            let Some(app) = self.apps.get(&name) else {
+                continue;
+            };
             let due: Vec<(u64, Wish)> = app
                 .waiting
                 .iter()
@@ -50,7 +53,10 @@ impl Cluster {
             let mut failed: Vec<(String, Option<String>)> = Vec::new();
             let mut why = None;
             for (index, wish) in due {
-                let retain = wish.retain.as_ref().filter(|(_, until)| *until > now.millis);
+                let retain = wish
+                    .retain
+                    .as_ref()
+                    .filter(|(_, until)| *until > now.millis);
                 let like = (wish.version.clone(), retain.map(|(host, _)| host.clone()));
                 if failed.contains(&like) {
                     continue;
@@ -75,14 +81,22 @@ impl Cluster {
     }
 
     fn accept(&mut self, lane_id: &LaneId, launches: Launches) {
-        let Some(lane) = self.hosts.take(lane_id) else { return };
+        let Some(lane) = self.hosts.take(lane_id) else {
+            return;
+        };
         let call = Call {
             r#type: Some(call::Type::Accept.number()),
             framework_id: self.framework(),
             accept: Some(call::Accept {
-                offer_ids: lane.offers.into_keys().map(|value| OfferId { value }).collect(),
+                offer_ids: lane
+                    .offers
+                    .into_keys()
+                    .map(|value| OfferId { value })
+                    .collect(),
                 operations: launches.operations,
-                filters: Some(Filters { refuse_seconds: Some(self.rules.refuse_seconds) }),
+                filters: Some(Filters {
+                    refuse_seconds: Some(self.rules.refuse_seconds),
+                }),
             }),
             ..Call::default()
         };
@@ -118,14 +132,21 @@ impl Cluster {
             return Err(self.explain(&need, &version, retain));
         };
         let stamp = self.stamp(now);
-        let (lane, agent) = match (self.hosts.lanes.get(&lane_id), self.hosts.agents.get(&lane_id.0)) {
+        let (lane, agent) = match (
+            self.hosts.lanes.get(&lane_id),
+            self.hosts.agents.get(&lane_id.0),
+        ) {
             (Some(lane), Some(agent)) => (lane, agent),
             _ => return Err("the offer is gone".to_owned()),
         };
         let mut free = lane.free.clone();
         let mut cursor = agent.port_cursor;
-        let offered_fixed: Vec<u64> =
-            need.fixed_ports.iter().copied().filter(|port| ports::has(&free, *port)).collect();
+        let offered_fixed: Vec<u64> = need
+            .fixed_ports
+            .iter()
+            .copied()
+            .filter(|port| ports::has(&free, *port))
+            .collect();
         ports::take(&mut free, &offered_fixed);
         let drawn = ports::draw(&mut free, need.random_ports, &mut cursor)
             .ok_or("the host's ports are used up")?;
@@ -155,6 +176,7 @@ impl Cluster {
             stamp,
             rescheduled_times: wish.times,
             last_reschedule: if rescheduled { now.unix() } else { last },
+            stumbles: wish.stumbles,
         };
         let (group, operation) = self.build(&version, &need, &place, &identity, now)?;
         let batch = launches.entry(lane_id.clone()).or_default();
@@ -176,13 +198,25 @@ impl Cluster {
     fn choose(&self, need: &Need, version: &Version, retain: Option<&str>) -> Option<LaneId> {
         let mut best: Option<(f64, &LaneId)> = None;
         for (lane_id, lane) in &self.hosts.lanes {
-            let Some(agent) = self.hosts.agents.get(&lane_id.0) else { continue };
-            if self.misfit(need, version, retain, &lane_id.0, agent, Some(lane)).is_some() {
+            let Some(agent) = self.hosts.agents.get(&lane_id.0) else {
+                continue;
+            };
+            if self
+                .misfit(need, version, retain, &lane_id.0, agent, Some(lane))
+                .is_some()
+            {
                 continue;
             }
             let share = |name: &str, most: f64| {
-                let total = agent.total.as_ref().map_or(most, |total| total.scalar(name));
-                if total > 0.0 { lane.free.scalar(name) / total } else { 0.0 }
+                let total = agent
+                    .total
+                    .as_ref()
+                    .map_or(most, |total| total.scalar(name));
+                if total > 0.0 {
+                    lane.free.scalar(name) / total
+                } else {
+                    0.0
+                }
             };
             let score = share("cpus", agent.most.0) + share("mem", agent.most.1);
             if best.is_none_or(|(most, _)| score > most) {
@@ -216,7 +250,14 @@ impl Cluster {
             }
         }
         let Some(lane) = lane else {
-            return Some(if agent.active { "offers nothing now" } else { "not connected" }.to_owned());
+            return Some(
+                if agent.active {
+                    "offers nothing now"
+                } else {
+                    "not connected"
+                }
+                .to_owned(),
+            );
         };
         let grown = self.hosts.growth(agent_id);
         let sum = need.sum();
@@ -228,19 +269,35 @@ impl Cluster {
             let has = lane.free.scalar(name) - taken;
             // Half a thousandth, the grain of Mesos' scalars.
             if has + 0.0005 < wanted {
-                return Some(format!("needs {name} {}, has {}", short(wanted), short(has.max(0.0))));
+                return Some(format!(
+                    "needs {name} {}, has {}",
+                    short(wanted),
+                    short(has.max(0.0))
+                ));
             }
         }
         for port in &need.fixed_ports {
             if !ports::has(&lane.free, *port)
-                && (agent.total.as_ref().is_some_and(|total| ports::has(total, *port))
+                && (agent
+                    .total
+                    .as_ref()
+                    .is_some_and(|total| ports::has(total, *port))
                     || self.port_in_use(agent_id, *port))
             {
                 return Some(format!("port {port} is in use"));
             }
         }
-        let offered: u64 = lane.free.ranges("ports").iter().map(|(begin, end)| end - begin + 1).sum();
-        let fixed = need.fixed_ports.iter().filter(|port| ports::has(&lane.free, **port)).count();
+        let offered: u64 = lane
+            .free
+            .ranges("ports")
+            .iter()
+            .map(|(begin, end)| end - begin + 1)
+            .sum();
+        let fixed = need
+            .fixed_ports
+            .iter()
+            .filter(|port| ports::has(&lane.free, **port))
+            .count();
         let wanted = need.random_ports + fixed;
         if u64::try_from(wanted).unwrap_or(u64::MAX) > offered {
             return Some(format!("needs {wanted} ports, has {offered}"));
@@ -301,8 +358,12 @@ impl Cluster {
             r#type: Some(call::Type::Decline.number()),
             framework_id: self.framework(),
             decline: Some(call::Decline {
-                offer_ids: vec![OfferId { value: offer_id.to_owned() }],
-                filters: Some(Filters { refuse_seconds: Some(1.0) }),
+                offer_ids: vec![OfferId {
+                    value: offer_id.to_owned(),
+                }],
+                filters: Some(Filters {
+                    refuse_seconds: Some(1.0),
+                }),
             }),
             ..Call::default()
         };
@@ -327,13 +388,17 @@ impl Cluster {
 /// The first taint of a host that a version does not tolerate. Each must be tolerated by itself.
 fn untolerated(setting: &AgentSetting, version: &Version) -> Option<String> {
     let tolerated = |key: &str, value: &str| {
-        version.constraints.iter().flat_map(|all| &all.intersection_item).any(|item| {
-            item.union_data.iter().any(|datum| {
-                datum.operate.eq_ignore_ascii_case("TOLERATION")
-                    && datum.name == key
-                    && datum.text.as_ref().is_some_and(|text| text.value == value)
+        version
+            .constraints
+            .iter()
+            .flat_map(|all| &all.intersection_item)
+            .any(|item| {
+                item.union_data.iter().any(|datum| {
+                    datum.operate.eq_ignore_ascii_case("TOLERATION")
+                        && datum.name == key
+                        && datum.text.as_ref().is_some_and(|text| text.value == value)
+                })
             })
-        })
     };
     setting
         .no_schedule
@@ -355,21 +420,32 @@ pub(crate) fn attributes(agent: &Agent, setting: Option<&AgentSetting>) -> Vec<A
                 2 => 104,
                 _ => 103,
             },
-            scalar: attribute.scalar.as_ref().map(|scalar| ValueScalar { value: scalar.value }),
+            scalar: attribute.scalar.as_ref().map(|scalar| ValueScalar {
+                value: scalar.value,
+            }),
             ranges: attribute
                 .ranges
                 .iter()
                 .flat_map(|ranges| &ranges.range)
-                .map(|range| ValueRange { begin: range.begin, end: range.end })
+                .map(|range| ValueRange {
+                    begin: range.begin,
+                    end: range.end,
+                })
                 .collect(),
-            set: attribute.set.as_ref().map(|set| ValueSet { item: set.item.clone() }),
-            text: attribute.text.as_ref().map(|text| ValueText { value: text.value.clone() }),
+            set: attribute.set.as_ref().map(|set| ValueSet {
+                item: set.item.clone(),
+            }),
+            text: attribute.text.as_ref().map(|text| ValueText {
+                value: text.value.clone(),
+            }),
         })
         .collect();
     let text = |name: &str, value: &str| Attribute {
         name: name.to_owned(),
         value_type: 103,
-        text: Some(ValueText { value: value.to_owned() }),
+        text: Some(ValueText {
+            value: value.to_owned(),
+        }),
         ..Attribute::default()
     };
     if !list.iter().any(|attribute| attribute.name == "hostname") {
@@ -392,7 +468,11 @@ pub(crate) fn attributes(agent: &Agent, setting: Option<&AgentSetting>) -> Vec<A
             name: "NoSchedule".to_owned(),
             value_type: 104,
             set: Some(ValueSet {
-                item: setting.no_schedule.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+                item: setting
+                    .no_schedule
+                    .iter()
+                    .map(|(key, value)| format!("{key}={value}"))
+                    .collect(),
             }),
             ..Attribute::default()
         });

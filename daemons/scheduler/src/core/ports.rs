@@ -38,7 +38,9 @@ pub(crate) fn take(free: &mut Resources, ports: &[u64]) {
 
 /// Whether `free` has this port.
 pub(crate) fn has(free: &Resources, port: u64) -> bool {
-    free.ranges("ports").iter().any(|(begin, end)| (*begin..=*end).contains(&port))
+    free.ranges("ports")
+        .iter()
+        .any(|(begin, end)| (*begin..=*end).contains(&port))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use bcs_model::v4::{AgentSetting, ClusterAgent, ClusterResources};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::command::{NOT_FOUND, not_found};
+use super::command::{NOT_FOUND, no_taskgroup, not_found};
 use super::hosts::Agent;
 use super::records::Name;
 use super::state::Cluster;
@@ -15,22 +15,39 @@ use super::step::{application_value, masked, taskgroup_value};
 /// A question.
 #[derive(Debug)]
 pub(crate) enum Query {
-    Application { name: Name, kind: Option<String> },
+    Application {
+        name: Name,
+        kind: Option<String>,
+    },
     /// All of a namespace, or of all of them.
-    Applications { namespace: Option<String> },
+    Applications {
+        namespace: Option<String>,
+    },
     TaskGroups(Name),
     TaskGroup(String),
     /// Where the executor of a taskgroup is; `scheme` is that of the agents.
-    Location { id: String, scheme: &'static str },
+    Location {
+        id: String,
+        scheme: &'static str,
+    },
     Versions(Name),
-    Version { name: Name, version: String },
+    Version {
+        name: Name,
+        version: String,
+    },
     Definition(Name),
-    Settings { ips: Vec<String> },
+    Settings {
+        ips: Vec<String>,
+    },
     Offers,
     Resources,
-    ConfigMaps { namespace: Option<String> },
+    ConfigMaps {
+        namespace: Option<String>,
+    },
     ConfigMap(Name),
-    Secrets { namespace: Option<String> },
+    Secrets {
+        namespace: Option<String>,
+    },
     Secret(Name),
     /// Every object, as lines of the watch feed without revision.
     Snapshot,
@@ -41,7 +58,8 @@ impl Cluster {
         match query {
             Query::Application { name, kind } => {
                 let app = self.apps.get(&name).filter(|app| {
-                    kind.as_ref().is_none_or(|kind| app.record.application.kind.as_str() == kind)
+                    kind.as_ref()
+                        .is_none_or(|kind| app.record.application.kind.as_str() == kind)
                 });
                 let value = app.and_then(application_value);
                 value.ok_or_else(|| not_found(kind.as_deref().unwrap_or("application"), &name))
@@ -49,12 +67,22 @@ impl Cluster {
             Query::Applications { namespace } => Ok(self
                 .apps
                 .iter()
-                .filter(|(name, _)| namespace.as_ref().is_none_or(|only| name.namespace == *only))
+                .filter(|(name, _)| {
+                    namespace
+                        .as_ref()
+                        .is_none_or(|only| name.namespace == *only)
+                })
                 .filter_map(|(_, app)| application_value(app))
                 .collect()),
             Query::TaskGroups(name) => {
-                let app = self.apps.get(&name).ok_or_else(|| not_found("application", &name))?;
-                Ok(app.groups().filter_map(|group| taskgroup_value(&group.group)).collect())
+                let app = self
+                    .apps
+                    .get(&name)
+                    .ok_or_else(|| not_found("application", &name))?;
+                Ok(app
+                    .groups()
+                    .filter_map(|group| taskgroup_value(&group.group))
+                    .collect())
             }
             Query::TaskGroup(id) => self
                 .find(&id)
@@ -62,11 +90,21 @@ impl Cluster {
                 .ok_or_else(|| no_taskgroup(&id)),
             Query::Location { id, scheme } => self.location(&id, scheme),
             Query::Versions(name) => {
-                let app = self.apps.get(&name).ok_or_else(|| not_found("application", &name))?;
-                Ok(app.versions.keys().map(|version| Value::from(version.as_str())).collect())
+                let app = self
+                    .apps
+                    .get(&name)
+                    .ok_or_else(|| not_found("application", &name))?;
+                Ok(app
+                    .versions
+                    .keys()
+                    .map(|version| Value::from(version.as_str()))
+                    .collect())
             }
             Query::Version { name, version } => {
-                let app = self.apps.get(&name).ok_or_else(|| not_found("application", &name))?;
+                let app = self
+                    .apps
+                    .get(&name)
+                    .ok_or_else(|| not_found("application", &name))?;
                 let found = app.versions.get(&version).ok_or_else(|| {
                     let text = format!("({}): version {version:?} not found", name.name);
                     Failure::new(StatusCode::NOT_FOUND, NOT_FOUND, text)
@@ -74,8 +112,13 @@ impl Cluster {
                 encode(found.as_ref())
             }
             Query::Definition(name) => {
-                let app = self.apps.get(&name).ok_or_else(|| not_found("application", &name))?;
-                Ok(app.current().map_or(Value::Null, |version| version.raw_json.clone()))
+                let app = self
+                    .apps
+                    .get(&name)
+                    .ok_or_else(|| not_found("application", &name))?;
+                Ok(app
+                    .current()
+                    .map_or(Value::Null, |version| version.raw_json.clone()))
             }
             Query::Settings { ips } => Ok(self.list_settings(&ips)),
             Query::Offers => Ok(self
@@ -89,7 +132,11 @@ impl Cluster {
             Query::ConfigMaps { namespace } => Ok(self
                 .configmaps
                 .iter()
-                .filter(|(name, _)| namespace.as_ref().is_none_or(|only| name.namespace == *only))
+                .filter(|(name, _)| {
+                    namespace
+                        .as_ref()
+                        .is_none_or(|only| name.namespace == *only)
+                })
                 .filter_map(|(_, object)| serde_json::to_value(object).ok())
                 .collect()),
             Query::ConfigMap(name) => match self.configmaps.get(&name) {
@@ -99,12 +146,18 @@ impl Cluster {
             Query::Secrets { namespace } => Ok(self
                 .secrets
                 .iter()
-                .filter(|(name, _)| namespace.as_ref().is_none_or(|only| name.namespace == *only))
+                .filter(|(name, _)| {
+                    namespace
+                        .as_ref()
+                        .is_none_or(|only| name.namespace == *only)
+                })
                 .filter_map(|(_, object)| masked(object))
                 .collect()),
-            Query::Secret(name) => {
-                self.secrets.get(&name).and_then(masked).ok_or_else(|| not_found("secret", &name))
-            }
+            Query::Secret(name) => self
+                .secrets
+                .get(&name)
+                .and_then(masked)
+                .ok_or_else(|| not_found("secret", &name)),
             Query::Snapshot => Ok(self
                 .snapshot()
                 .into_iter()
@@ -120,7 +173,9 @@ impl Cluster {
         let (name, index) = self.find(id).ok_or_else(|| no_taskgroup(id))?;
         let group = self.group(&name, index).ok_or_else(|| no_taskgroup(id))?;
         let agent = self.hosts.agents.get(&group.group.agent_id);
-        let address = agent.map(|agent| agent.address.as_str()).filter(|text| !text.is_empty());
+        let address = agent
+            .map(|agent| agent.address.as_str())
+            .filter(|text| !text.is_empty());
         let Some(address) = address else {
             let host = &group.group.host_name;
             return Err(Failure::new(
@@ -171,13 +226,19 @@ impl Cluster {
     /// An offer with the attributes of its host's setting.
     fn enriched(&self, offer: &Offer) -> Offer {
         let mut offer = offer.clone();
-        let Some(agent) = self.hosts.agents.get(&offer.agent_id.value) else { return offer };
-        let Some(setting) = self.settings.get(&agent.ip) else { return offer };
+        let Some(agent) = self.hosts.agents.get(&offer.agent_id.value) else {
+            return offer;
+        };
+        let Some(setting) = self.settings.get(&agent.ip) else {
+            return offer;
+        };
         for (name, text) in &setting.strings {
             offer.attributes.push(Attribute {
                 name: name.clone(),
                 r#type: ValueType::Text.number(),
-                text: Some(bcs_mesos::Text { value: text.value.clone() }),
+                text: Some(bcs_mesos::Text {
+                    value: text.value.clone(),
+                }),
                 ..Attribute::default()
             });
         }
@@ -185,13 +246,18 @@ impl Cluster {
             offer.attributes.push(Attribute {
                 name: name.clone(),
                 r#type: ValueType::Scalar.number(),
-                scalar: Some(bcs_mesos::Scalar { value: scalar.value }),
+                scalar: Some(bcs_mesos::Scalar {
+                    value: scalar.value,
+                }),
                 ..Attribute::default()
             });
         }
         if !setting.no_schedule.is_empty() {
-            let item =
-                setting.no_schedule.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let item = setting
+                .no_schedule
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
             offer.attributes.push(Attribute {
                 name: "NoSchedule".to_owned(),
                 r#type: ValueType::Set.number(),
@@ -239,13 +305,12 @@ impl Cluster {
     }
 }
 
-fn no_taskgroup(id: &str) -> Failure {
-    let id: String = id.chars().take(260).collect();
-    Failure::new(StatusCode::NOT_FOUND, NOT_FOUND, format!("taskgroup {id:?} not found"))
-}
-
 fn encode(object: &impl serde::Serialize) -> Result<Value, Failure> {
     serde_json::to_value(object).map_err(|error| {
-        Failure::new(StatusCode::INTERNAL_SERVER_ERROR, 1_405_011, format!("cannot encode: {error}"))
+        Failure::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            1_405_011,
+            format!("cannot encode: {error}"),
+        )
     })
 }

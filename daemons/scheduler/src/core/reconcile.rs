@@ -40,16 +40,30 @@ impl Reconciler {
 impl Cluster {
     /// Asks for the tasks of one taskgroup that have not ended.
     pub(crate) fn reconcile_group(&mut self, name: &Name, index: u64, now: Now) {
-        let Some(group) = self.group(name, index) else { return };
-        let tasks: Vec<(String, String)> = group
+        let tasks = self.open_tasks(name, index);
+        self.ask(&tasks);
+        self.reconciler.pending.extend(tasks);
+        self.arm(now);
+    }
+
+    fn open_tasks(&self, name: &Name, index: u64) -> Vec<(String, String)> {
+        let Some(group) = self.group(name, index) else {
+            return Vec::new();
+        };
+        let agent = &group.group.agent_id;
+        let open = group
             .group
             .taskgroup
             .iter()
             .zip(&group.ended)
-            .filter(|(_, ended)| !**ended)
-            .map(|(task, _)| (task.id.clone(), group.group.agent_id.clone()))
-            .collect();
-        self.ask(&tasks);
+            .filter(|(_, ended)| !**ended);
+        open.map(|(task, _)| (task.id.clone(), agent.clone()))
+            .collect()
+    }
+
+    /// Asks for them after the next pause, and not at once.
+    pub(crate) fn reconcile_later(&mut self, name: &Name, index: u64, now: Now) {
+        let tasks = self.open_tasks(name, index);
         self.reconciler.pending.extend(tasks);
         self.arm(now);
     }
@@ -62,9 +76,13 @@ impl Cluster {
             .values()
             .flat_map(super::state::App::groups)
             .flat_map(|group| {
-                group.group.taskgroup.iter().zip(&group.ended).filter(|(_, ended)| !**ended).map(
-                    |(task, _)| (task.id.clone(), group.group.agent_id.clone()),
-                )
+                group
+                    .group
+                    .taskgroup
+                    .iter()
+                    .zip(&group.ended)
+                    .filter(|(_, ended)| !**ended)
+                    .map(|(task, _)| (task.id.clone(), group.group.agent_id.clone()))
             })
             .collect();
         self.ask(&all);
@@ -81,7 +99,10 @@ impl Cluster {
             ..Call::default()
         };
         self.out.call(call);
-        self.timer(now.millis + self.rules.reconcile_millis, Timer::ReconcileAll);
+        self.timer(
+            now.millis + self.rules.reconcile_millis,
+            Timer::ReconcileAll,
+        );
     }
 
     /// The pause is over: asks again.
@@ -108,7 +129,10 @@ impl Cluster {
         }
         self.reconciler.armed = true;
         let pause = FIRST_PAUSE_MILLIS << self.reconciler.attempt.min(6);
-        self.timer(now.millis + pause.min(LONGEST_PAUSE_MILLIS), Timer::Reconcile);
+        self.timer(
+            now.millis + pause.min(LONGEST_PAUSE_MILLIS),
+            Timer::Reconcile,
+        );
     }
 
     fn ask(&mut self, tasks: &[(String, String)]) {
@@ -116,8 +140,12 @@ impl Cluster {
             let tasks = chunk
                 .iter()
                 .map(|(task, agent)| call::ReconcileTask {
-                    task_id: TaskId { value: task.clone() },
-                    agent_id: Some(AgentId { value: agent.clone() }),
+                    task_id: TaskId {
+                        value: task.clone(),
+                    },
+                    agent_id: Some(AgentId {
+                        value: agent.clone(),
+                    }),
                 })
                 .collect();
             let call = Call {

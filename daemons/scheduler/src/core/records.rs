@@ -32,7 +32,10 @@ pub(crate) struct Name {
 
 impl Name {
     pub(crate) fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+        Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// The part of a key behind its kind.
@@ -137,6 +140,9 @@ pub(crate) struct Replacement {
     /// Reschedules that the new one counts.
     #[serde(default)]
     pub(crate) times: i64,
+    /// Launches in a row that came to nothing at once.
+    #[serde(default)]
+    pub(crate) stumbles: u32,
 }
 
 /// What happens to a taskgroup when it is gone.
@@ -173,6 +179,12 @@ pub(crate) struct Group {
     /// Answers UNKNOWN in a row to reconciliations.
     #[serde(default)]
     pub(crate) unknown_answers: u32,
+    /// When it was built (Unix milliseconds).
+    #[serde(default)]
+    pub(crate) launched: i64,
+    /// Launches in a row before it that came to nothing at once.
+    #[serde(default)]
+    pub(crate) stumbles: u32,
     /// Host ports of its tasks that no offer covered.
     #[serde(default)]
     pub(crate) extra_ports: Vec<u64>,

@@ -7,14 +7,12 @@
 use bcs_mesos::scheduler::{Call, call};
 use bcs_mesos::{AgentId, ExecutorId, WireName as _};
 use bcs_model::dataclass::Resource;
-use bcs_model::message::{
-    BcsMessage, MessageStatus, MessageType, TaskResources, UpdateResources,
-};
+use bcs_model::message::{BcsMessage, MessageStatus, MessageType, TaskResources, UpdateResources};
 use bcs_model::status::Status;
 use bcs_model::version::{AppKind, Version};
 
-use super::build::quantities;
 use super::events::Now;
+use super::need::quantities;
 use super::records::{Group, Key, Name, OperationKind};
 use super::state::Cluster;
 
@@ -27,12 +25,18 @@ struct NewAmounts {
 impl Cluster {
     /// Sends new limits where they fit and were not sent yet.
     pub(crate) fn resize(&mut self, name: &Name, now: Now) {
-        let Some(app) = self.apps.get(name) else { return };
-        let Some(operation) = &app.record.operation else { return };
+        let Some(app) = self.apps.get(name) else {
+            return;
+        };
+        let Some(operation) = &app.record.operation else {
+            return;
+        };
         if operation.kind != OperationKind::UpdateResource {
             return;
         }
-        let Some(version) = app.versions.get(&operation.version).cloned() else { return };
+        let Some(version) = app.versions.get(&operation.version).cloned() else {
+            return;
+        };
         let open: Vec<u64> = operation
             .indexes
             .iter()
@@ -76,13 +80,17 @@ impl Cluster {
         version: &Version,
         now: Now,
     ) -> Result<Option<i64>, String> {
-        let Some(group) = self.group(name, index) else { return Ok(None) };
+        let Some(group) = self.group(name, index) else {
+            return Ok(None);
+        };
         if group.kill_since.is_some() || group.group.status != Status::Running {
             // What starts later starts with the current version anyway.
             return Ok(None);
         }
         let amounts = new_amounts(group, version)?;
-        let sum = amounts.iter().fold(Resource::default(), |sum, new| sum.plus(new.request));
+        let sum = amounts
+            .iter()
+            .fold(Resource::default(), |sum, new| sum.plus(new.request));
         let now_has = group.group.curr_resource.unwrap_or_default();
         let agent = group.group.agent_id.clone();
         let grown = self.hosts.growth(&agent);
@@ -100,7 +108,10 @@ impl Cluster {
         ] {
             if more > 0.0 && more > has + 0.0005 {
                 let host = &group.group.host_name;
-                return Err(format!("{host}: needs {more:.3} more {what}, has {:.3}", has.max(0.0)));
+                return Err(format!(
+                    "{host}: needs {more:.3} more {what}, has {:.3}",
+                    has.max(0.0)
+                ));
             }
         }
         let resources = group
@@ -119,7 +130,9 @@ impl Cluster {
             update_task_resources: Some(UpdateResources { resources }),
             ..BcsMessage::default()
         };
-        Ok(self.send_message(name, index, message, now).map(|message| message.id))
+        Ok(self
+            .send_message(name, index, message, now)
+            .map(|message| message.id))
     }
 
     /// Sends a message to an executor and remembers it as the taskgroup's last.
@@ -134,27 +147,40 @@ impl Cluster {
         message.create_time = now.unix();
         message.status = MessageStatus::Staging;
         let group = self.group(name, index)?;
-        message.task_group_id =
-            Some(bcs_model::message::MessageTaskId { value: group.group.id.clone() });
-        self.post_message(&group.group.agent_id.clone(), &group.group.executor_id.clone(), &message);
+        message.task_group_id = Some(bcs_model::message::MessageTaskId {
+            value: group.group.id.clone(),
+        });
+        self.post_message(
+            &group.group.agent_id.clone(),
+            &group.group.executor_id.clone(),
+            &message,
+        );
         let mut kept = message.clone();
         // Contents may be secret and large; the record needs the outcome only.
         if let Some(local) = &mut kept.local {
             local.base64.clear();
         }
         kept.secret = None;
-        self.change_group(name, index, |group| group.group.bcs_event_message = Some(kept));
+        self.change_group(name, index, |group| {
+            group.group.bcs_event_message = Some(kept);
+        });
         Some(message)
     }
 
     fn post_message(&mut self, agent_id: &str, executor_id: &str, message: &BcsMessage) {
-        let Ok(data) = serde_json::to_vec(message) else { return };
+        let Ok(data) = serde_json::to_vec(message) else {
+            return;
+        };
         let call = Call {
             r#type: Some(call::Type::Message.number()),
             framework_id: self.framework(),
             message: Some(call::Message {
-                agent_id: AgentId { value: agent_id.to_owned() },
-                executor_id: ExecutorId { value: executor_id.to_owned() },
+                agent_id: AgentId {
+                    value: agent_id.to_owned(),
+                },
+                executor_id: ExecutorId {
+                    value: executor_id.to_owned(),
+                },
                 data: data.into(),
             }),
             ..Call::default()
@@ -166,8 +192,10 @@ impl Cluster {
     pub(crate) fn resend_limits(&mut self) {
         let names: Vec<Name> = self.apps.keys().cloned().collect();
         for name in names {
-            let Some(operation) =
-                self.apps.get_mut(&name).and_then(|app| app.record.operation.as_mut())
+            let Some(operation) = self
+                .apps
+                .get_mut(&name)
+                .and_then(|app| app.record.operation.as_mut())
             else {
                 continue;
             };
@@ -190,9 +218,13 @@ impl Cluster {
             return;
         }
         let known = self.group(name, index).is_some_and(|group| {
-            group.group.bcs_event_message.as_ref().is_some_and(|message| {
-                message.id == result.id && message.status == MessageStatus::Staging
-            })
+            group
+                .group
+                .bcs_event_message
+                .as_ref()
+                .is_some_and(|message| {
+                    message.id == result.id && message.status == MessageStatus::Staging
+                })
         });
         if !known {
             return;
@@ -209,8 +241,11 @@ impl Cluster {
             (operation.sent.get(&index) == Some(&result.id)).then(|| operation.version.clone())
         });
         let Some(version_name) = waited else { return };
-        let version =
-            self.apps.get(name).and_then(|app| app.versions.get(&version_name)).cloned();
+        let version = self
+            .apps
+            .get(name)
+            .and_then(|app| app.versions.get(&version_name))
+            .cloned();
         if let Some(version) = version
             && result.status == MessageStatus::Success
         {
@@ -221,7 +256,9 @@ impl Cluster {
             operation.indexes.remove(&index);
             operation.sent.remove(&index);
             if failed {
-                operation.failures.push(format!("taskgroup {index}: {}", result.message));
+                operation
+                    .failures
+                    .push(format!("taskgroup {index}: {}", result.message));
             }
         }
         if failed {
@@ -233,8 +270,12 @@ impl Cluster {
 }
 
 fn resized(group: &mut Group, version: &Version) {
-    let Ok(amounts) = new_amounts(group, version) else { return };
-    let sum = amounts.iter().fold(Resource::default(), |sum, new| sum.plus(new.request));
+    let Ok(amounts) = new_amounts(group, version) else {
+        return;
+    };
+    let sum = amounts
+        .iter()
+        .fold(Resource::default(), |sum, new| sum.plus(new.request));
     for (task, new) in group.group.taskgroup.iter_mut().zip(&amounts) {
         task.data_class.resources = new.request;
         task.data_class.limit_resources = new.limit;

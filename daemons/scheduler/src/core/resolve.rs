@@ -31,56 +31,64 @@ impl Cluster {
                 .ok_or_else(|| missing("configmap", &reference.name, namespace))?;
             for item in &reference.items {
                 let value = object.datas.get(&item.data_key).ok_or_else(|| {
-                    format!("configmap {:?} has no key {:?}", reference.name, item.data_key)
+                    format!(
+                        "configmap {:?} has no key {:?}",
+                        reference.name, item.data_key
+                    )
                 })?;
                 let to = target(&item.key_or_path);
                 let local = matches!(value.item_type.as_str(), "file" | "");
-                messages.push(match (is_file(item, "configmap", &reference.name)?, local) {
-                    (true, true) => BcsMessage {
-                        kind: MessageType::LocalFile,
-                        local: Some(LocalFile {
-                            to,
-                            right: right(item),
-                            user: item.user.clone(),
-                            base64: value.content.clone(),
-                        }),
-                        ..BcsMessage::default()
+                messages.push(
+                    match (is_file(item, "configmap", &reference.name)?, local) {
+                        (true, true) => BcsMessage {
+                            kind: MessageType::LocalFile,
+                            local: Some(LocalFile {
+                                to,
+                                right: right(item),
+                                user: item.user.clone(),
+                                base64: value.content.clone(),
+                            }),
+                            ..BcsMessage::default()
+                        },
+                        (true, false) => BcsMessage {
+                            kind: MessageType::Remote,
+                            remote: Some(RemoteFile {
+                                to,
+                                right: right(item),
+                                user: item.user.clone(),
+                                from: value.content.clone(),
+                                source_type: value.item_type.clone(),
+                                remote_user: value.remote_user.clone(),
+                                remote_passwd: value.remote_passwd.clone(),
+                            }),
+                            ..BcsMessage::default()
+                        },
+                        (false, true) => BcsMessage {
+                            kind: MessageType::Env,
+                            env: Some(EnvMessage {
+                                name: to,
+                                value: text(&value.content).map_err(|why| {
+                                    format!(
+                                        "configmap {:?} key {:?} {why}",
+                                        reference.name, item.data_key
+                                    )
+                                })?,
+                            }),
+                            ..BcsMessage::default()
+                        },
+                        (false, false) => BcsMessage {
+                            kind: MessageType::EnvRemote,
+                            env_remote: Some(EnvRemoteMessage {
+                                name: to,
+                                from: value.content.clone(),
+                                source_type: value.item_type.clone(),
+                                remote_user: value.remote_user.clone(),
+                                remote_passwd: value.remote_passwd.clone(),
+                            }),
+                            ..BcsMessage::default()
+                        },
                     },
-                    (true, false) => BcsMessage {
-                        kind: MessageType::Remote,
-                        remote: Some(RemoteFile {
-                            to,
-                            right: right(item),
-                            user: item.user.clone(),
-                            from: value.content.clone(),
-                            source_type: value.item_type.clone(),
-                            remote_user: value.remote_user.clone(),
-                            remote_passwd: value.remote_passwd.clone(),
-                        }),
-                        ..BcsMessage::default()
-                    },
-                    (false, true) => BcsMessage {
-                        kind: MessageType::Env,
-                        env: Some(EnvMessage {
-                            name: to,
-                            value: text(&value.content).map_err(|why| {
-                                format!("configmap {:?} key {:?} {why}", reference.name, item.data_key)
-                            })?,
-                        }),
-                        ..BcsMessage::default()
-                    },
-                    (false, false) => BcsMessage {
-                        kind: MessageType::EnvRemote,
-                        env_remote: Some(EnvRemoteMessage {
-                            name: to,
-                            from: value.content.clone(),
-                            source_type: value.item_type.clone(),
-                            remote_user: value.remote_user.clone(),
-                            remote_passwd: value.remote_passwd.clone(),
-                        }),
-                        ..BcsMessage::default()
-                    },
-                });
+                );
             }
         }
         for reference in secrets {
@@ -90,7 +98,10 @@ impl Cluster {
                 .ok_or_else(|| missing("secret", &reference.secret_name, namespace))?;
             for item in &reference.items {
                 let value = object.datas.get(&item.data_key).ok_or_else(|| {
-                    format!("secret {:?} has no key {:?}", reference.secret_name, item.data_key)
+                    format!(
+                        "secret {:?} has no key {:?}",
+                        reference.secret_name, item.data_key
+                    )
                 })?;
                 let file = is_file(item, "secret", &reference.secret_name)?;
                 messages.push(BcsMessage {
@@ -98,7 +109,11 @@ impl Cluster {
                     secret: Some(SecretMessage {
                         name: target(&item.key_or_path),
                         value: value.content.clone(),
-                        kind: if file { SecretKind::File } else { SecretKind::Env },
+                        kind: if file {
+                            SecretKind::File
+                        } else {
+                            SecretKind::Env
+                        },
                         user: item.user.clone(),
                     }),
                     ..BcsMessage::default()
@@ -117,7 +132,9 @@ fn is_file(item: &DataItem, kind: &str, name: &str) -> Result<bool, String> {
     match item.item_type.as_str() {
         "file" => Ok(true),
         "env" => Ok(false),
-        other => Err(format!("{kind} {name:?}: item type {other:?} is neither env nor file")),
+        other => Err(format!(
+            "{kind} {name:?}: item type {other:?} is neither env nor file"
+        )),
     }
 }
 

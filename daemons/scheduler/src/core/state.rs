@@ -44,6 +44,22 @@ pub(crate) struct Wish {
     pub(crate) retain: Option<(String, u64)>,
     /// Reschedules that the new one counts.
     pub(crate) times: i64,
+    /// Launches in a row that came to nothing at once.
+    pub(crate) stumbles: u32,
+}
+
+impl Wish {
+    /// A first launch, as soon as there is room.
+    pub(crate) fn now(version: &str, now: Now) -> Self {
+        let version = version.to_owned();
+        Self {
+            version,
+            due: now.millis,
+            retain: None,
+            times: 0,
+            stumbles: 0,
+        }
+    }
 }
 
 /// One index of an application.
@@ -150,7 +166,9 @@ impl Cluster {
 
     /// A stamp in nanoseconds that no id has yet, whatever the clock does.
     pub(crate) fn stamp(&mut self, now: Now) -> u64 {
-        let clock = u64::try_from(now.unix_millis).unwrap_or(0).saturating_mul(1_000_000);
+        let clock = u64::try_from(now.unix_millis)
+            .unwrap_or(0)
+            .saturating_mul(1_000_000);
         self.last_nanos = clock.max(self.last_nanos + 1);
         self.out.mark(Key::Stamp);
         self.last_nanos
@@ -178,7 +196,13 @@ impl Cluster {
     pub(crate) fn find(&self, id: &str) -> Option<(Name, u64)> {
         let parsed: TaskGroupId = id.parse().ok()?;
         let name = Name::new(&parsed.namespace, &parsed.app);
-        let group = self.apps.get(&name)?.slots.get(&parsed.index)?.group.as_ref()?;
+        let group = self
+            .apps
+            .get(&name)?
+            .slots
+            .get(&parsed.index)?
+            .group
+            .as_ref()?;
         (group.group.id == id).then_some((name, parsed.index))
     }
 
@@ -208,26 +232,37 @@ impl Cluster {
             self.hosts.grow(&agent, growth, -1.0);
             self.hosts.grow(&agent, grown, 1.0);
         }
-        self.out.mark(Key::Group(name.clone(), index, group.group.id.clone()));
+        self.out
+            .mark(Key::Group(name.clone(), index, group.group.id.clone()));
         Some(result)
     }
 
     /// Puts a taskgroup into its slot, in place of the one that is there.
     pub(crate) fn put_group(&mut self, name: &Name, index: u64, group: Group) {
         self.drop_group(name, index);
-        let Some(app) = self.apps.get_mut(name) else { return };
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
         app.counts.add(group.group.status);
-        self.hosts.add_group(&group.group.agent_id, name, index, group.growth());
-        self.out.mark(Key::Group(name.clone(), index, group.group.id.clone()));
+        self.hosts
+            .add_group(&group.group.agent_id, name, index, group.growth());
+        self.out
+            .mark(Key::Group(name.clone(), index, group.group.id.clone()));
         self.out.mark(Key::App(name.clone()));
         app.slots.entry(index).or_default().group = Some(group);
     }
 
     /// Removes a taskgroup's record. Whatever still runs of it is an orphan from now on.
     pub(crate) fn drop_group(&mut self, name: &Name, index: u64) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        let Some(slot) = app.slots.get_mut(&index) else { return };
-        let Some(group) = slot.group.take() else { return };
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        let Some(slot) = app.slots.get_mut(&index) else {
+            return;
+        };
+        let Some(group) = slot.group.take() else {
+            return;
+        };
         if slot.wish.is_none() {
             app.slots.remove(&index);
         }
@@ -235,15 +270,22 @@ impl Cluster {
         for task in &group.group.taskgroup {
             self.reconciler.answered(&task.id);
         }
-        self.hosts.remove_group(&group.group.agent_id, name, index, group.growth());
-        self.out.mark(Key::Group(name.clone(), index, group.group.id));
+        self.hosts
+            .remove_group(&group.group.agent_id, name, index, group.growth());
+        self.out
+            .mark(Key::Group(name.clone(), index, group.group.id));
         self.out.mark(Key::App(name.clone()));
     }
 
     /// Wishes for a taskgroup at an index.
     pub(crate) fn wish(&mut self, name: &Name, index: u64, wish: Wish, now: Now) {
-        let Some(app) = self.apps.get_mut(name) else { return };
-        let times = [Some(wish.due), wish.retain.as_ref().map(|(_, until)| *until)];
+        let Some(app) = self.apps.get_mut(name) else {
+            return;
+        };
+        let times = [
+            Some(wish.due),
+            wish.retain.as_ref().map(|(_, until)| *until),
+        ];
         app.slots.entry(index).or_default().wish = Some(wish);
         app.waiting.insert(index);
         self.wishing.insert(name.clone());
@@ -256,7 +298,9 @@ impl Cluster {
 
     /// Withdraws a wish; true when there was one.
     pub(crate) fn unwish(&mut self, name: &Name, index: u64) -> bool {
-        let Some(app) = self.apps.get_mut(name) else { return false };
+        let Some(app) = self.apps.get_mut(name) else {
+            return false;
+        };
         if !app.waiting.remove(&index) {
             return false;
         }

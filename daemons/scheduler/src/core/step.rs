@@ -1,5 +1,6 @@
 //! One event in, and one batch out.
 
+use bcs_model::application::PodRef;
 use bcs_model::taskgroup::TaskGroup;
 use serde::Serialize;
 use serde_json::Value;
@@ -14,7 +15,10 @@ impl Cluster {
     pub(crate) fn step(&mut self, event: Event, now: Now) {
         match event {
             Event::Command { ticket, command } => self.command(ticket, *command, now),
-            Event::Subscribed { framework_id, session } => {
+            Event::Subscribed {
+                framework_id,
+                session,
+            } => {
                 self.subscribed(framework_id, session, now);
             }
             Event::Disconnected { session } => {
@@ -29,16 +33,25 @@ impl Cluster {
             }
             Event::Update(status) => self.on_update(&status, now),
             Event::Message { executor_id, data } => self.on_message(&executor_id, &data, now),
-            Event::Failure { agent_id, executor_id } => {
+            Event::Failure {
+                agent_id,
+                executor_id,
+            } => {
                 self.on_failure(agent_id.as_deref(), executor_id.as_deref(), now);
             }
             Event::Agents(agents) => {
                 self.hosts.list(agents);
                 self.place = true;
             }
-            Event::AcceptFailed { taskgroups, certain, reason } => {
+            Event::AcceptFailed {
+                taskgroups,
+                certain,
+                reason,
+            } => {
                 for id in taskgroups {
-                    let Some((name, index)) = self.find(&id) else { continue };
+                    let Some((name, index)) = self.find(&id) else {
+                        continue;
+                    };
                     if certain {
                         self.dropped(&name, index, &reason, now);
                     } else {
@@ -59,8 +72,15 @@ impl Cluster {
             self.out.mark(Key::Framework);
         }
         self.reconcile_everything(now);
-        if !self.timers.iter().any(|(_, timer)| *timer == Timer::ReconcileAll) {
-            self.timer(now.millis + self.rules.reconcile_millis, Timer::ReconcileAll);
+        if !self
+            .timers
+            .iter()
+            .any(|(_, timer)| *timer == Timer::ReconcileAll)
+        {
+            self.timer(
+                now.millis + self.rules.reconcile_millis,
+                Timer::ReconcileAll,
+            );
         }
         let stopping: Vec<(Name, u64)> = self
             .apps
@@ -98,7 +118,9 @@ impl Cluster {
         while let Some((at, _)) = self.timers.first()
             && *at <= now.millis
         {
-            let Some((_, timer)) = self.timers.pop_first() else { return };
+            let Some((_, timer)) = self.timers.pop_first() else {
+                return;
+            };
             match timer {
                 Timer::Wish(_) => self.place = true,
                 Timer::Kill(name, index, attempt) => self.kill_due(&name, index, attempt, now),
@@ -114,12 +136,13 @@ impl Cluster {
     pub(crate) fn resume(&mut self, now: Now) {
         let names: Vec<Name> = self.apps.keys().cloned().collect();
         for name in names {
-            let Some(app) = self.apps.get(&name) else { continue };
-            let deleting = app
-                .record
-                .operation
-                .as_ref()
-                .is_some_and(|operation| operation.kind == super::records::OperationKind::Delete);
+            let Some(app) = self.apps.get(&name) else {
+                continue;
+            };
+            let deleting =
+                app.record.operation.as_ref().is_some_and(|operation| {
+                    operation.kind == super::records::OperationKind::Delete
+                });
             let wanted = if deleting { 0 } else { app.wanted() };
             let version = app.record.version.clone();
             let held: Vec<u64> = app.slots.keys().copied().collect();
@@ -127,8 +150,7 @@ impl Cluster {
                 self.timer(now.millis, Timer::Operation(name.clone()));
             }
             for index in (0..wanted).filter(|index| held.binary_search(index).is_err()) {
-                let wish =
-                    Wish { version: version.clone(), due: now.millis, retain: None, times: 0 };
+                let wish = Wish::now(&version, now);
                 self.wish(&name, index, wish, now);
             }
             for index in held {
@@ -192,24 +214,34 @@ impl Cluster {
                 let id = self.framework_id.clone()?;
                 json(&FrameworkRecord { format: FORMAT, id })
             }
-            Key::Stamp => {
-                json(&super::records::StampRecord { format: FORMAT, last: self.last_stamp() })
-            }
+            Key::Stamp => json(&super::records::StampRecord {
+                format: FORMAT,
+                last: self.last_stamp(),
+            }),
             Key::App(name) => json(&self.apps.get(name)?.record),
             Key::Version(app, version) => {
                 let object = self.apps.get(app)?.versions.get(version)?.as_ref();
-                json(&Stored { format: FORMAT, object })
+                json(&Stored {
+                    format: FORMAT,
+                    object,
+                })
             }
-            Key::Group(app, index, id) => {
-                json(self.group(app, *index).filter(|group| group.group.id == *id)?)
-            }
-            Key::ConfigMap(name) => {
-                json(&Stored { format: FORMAT, object: self.configmaps.get(name)? })
-            }
-            Key::Secret(name) => json(&Stored { format: FORMAT, object: self.secrets.get(name)? }),
-            Key::Setting(host) => {
-                json(&Stored { format: FORMAT, object: self.settings.get(host)? })
-            }
+            Key::Group(app, index, id) => json(
+                self.group(app, *index)
+                    .filter(|group| group.group.id == *id)?,
+            ),
+            Key::ConfigMap(name) => json(&Stored {
+                format: FORMAT,
+                object: self.configmaps.get(name)?,
+            }),
+            Key::Secret(name) => json(&Stored {
+                format: FORMAT,
+                object: self.secrets.get(name)?,
+            }),
+            Key::Setting(host) => json(&Stored {
+                format: FORMAT,
+                object: self.settings.get(host)?,
+            }),
         }
     }
 
@@ -220,27 +252,52 @@ impl Cluster {
             Key::App(name) => {
                 let app = self.apps.get(name);
                 let kind = "application";
-                (kind, name.namespace.as_str(), name.name.as_str(), app.and_then(application_value))
+                (
+                    kind,
+                    name.namespace.as_str(),
+                    name.name.as_str(),
+                    app.and_then(application_value),
+                )
             }
             Key::Group(app, index, id) => {
-                let group = self.group(app, *index).filter(|group| group.group.id == *id);
+                let group = self
+                    .group(app, *index)
+                    .filter(|group| group.group.id == *id);
                 let object = group.and_then(|group| taskgroup_value(&group.group));
                 ("taskgroup", app.namespace.as_str(), id.as_str(), object)
             }
             Key::ConfigMap(name) => {
                 let object = self.configmaps.get(name).and_then(value);
-                ("configmap", name.namespace.as_str(), name.name.as_str(), object)
+                (
+                    "configmap",
+                    name.namespace.as_str(),
+                    name.name.as_str(),
+                    object,
+                )
             }
             Key::Secret(name) => {
                 let object = self.secrets.get(name).and_then(masked);
-                ("secret", name.namespace.as_str(), name.name.as_str(), object)
+                (
+                    "secret",
+                    name.namespace.as_str(),
+                    name.name.as_str(),
+                    object,
+                )
             }
-            Key::Setting(host) => {
-                ("agentsetting", "", host.as_str(), self.settings.get(host).and_then(value))
-            }
+            Key::Setting(host) => (
+                "agentsetting",
+                "",
+                host.as_str(),
+                self.settings.get(host).and_then(value),
+            ),
         };
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        Some(Change { kind, namespace, name, object })
+        Some(Change {
+            kind,
+            namespace,
+            name,
+            object,
+        })
     }
 
     /// Every object, as the feed would say it.
@@ -248,10 +305,17 @@ impl Cluster {
         let apps = self.apps.keys().map(|name| Key::App(name.clone()));
         let groups = self.apps.iter().flat_map(|(name, app)| {
             app.slots.iter().filter_map(|(index, slot)| {
-                Some(Key::Group(name.clone(), *index, slot.group.as_ref()?.group.id.clone()))
+                Some(Key::Group(
+                    name.clone(),
+                    *index,
+                    slot.group.as_ref()?.group.id.clone(),
+                ))
             })
         });
-        let configmaps = self.configmaps.keys().map(|name| Key::ConfigMap(name.clone()));
+        let configmaps = self
+            .configmaps
+            .keys()
+            .map(|name| Key::ConfigMap(name.clone()));
         let secrets = self.secrets.keys().map(|name| Key::Secret(name.clone()));
         let settings = self.settings.keys().map(|host| Key::Setting(host.clone()));
         apps.chain(groups)
@@ -282,7 +346,15 @@ fn value(object: &impl Serialize) -> Option<Value> {
 }
 
 pub(crate) fn application_value(app: &App) -> Option<Value> {
-    value(&app.record.application)
+    let mut application = app.record.application.clone();
+    // Not part of the record, which is written often: it follows from the taskgroups.
+    application.pods = app
+        .groups()
+        .map(|group| PodRef {
+            name: group.group.id.clone(),
+        })
+        .collect();
+    value(&application)
 }
 
 pub(crate) fn taskgroup_value(group: &TaskGroup) -> Option<Value> {

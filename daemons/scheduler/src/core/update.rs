@@ -24,7 +24,7 @@ use bytes::Bytes;
 
 use super::events::Now;
 use super::intent::set_status;
-use super::policy::{Decision, decide};
+use super::policy::{Decision, QUICK_END_MILLIS, decide, stumble_pause_millis};
 use super::records::{After, Cause, Group, Name, Replacement};
 use super::state::Cluster;
 
@@ -46,7 +46,9 @@ enum Meaning {
 fn meaning(status: &TaskStatus, group: &Group) -> Meaning {
     let started = group.heard || !matches!(group.group.status, Status::Staging | Status::Killing);
     let bad_offer = status.reason == Some(Reason::InvalidOffers.number());
-    let Ok(state) = TaskState::try_from(status.state) else { return Meaning::Nothing };
+    let Ok(state) = TaskState::try_from(status.state) else {
+        return Meaning::Nothing;
+    };
     match state {
         TaskState::Staging => Meaning::Nothing,
         TaskState::Starting => Meaning::Status(Status::Starting),
@@ -70,7 +72,9 @@ impl Cluster {
     pub(crate) fn on_update(&mut self, status: &TaskStatus, now: Now) {
         self.reconciler_answer(status);
         self.apply_update(status, now);
-        let (Some(uuid), Some(agent_id)) = (&status.uuid, &status.agent_id) else { return };
+        let (Some(uuid), Some(agent_id)) = (&status.uuid, &status.agent_id) else {
+            return;
+        };
         if uuid.is_empty() {
             return;
         }
@@ -96,7 +100,10 @@ impl Cluster {
 
     fn apply_update(&mut self, status: &TaskStatus, now: Now) {
         let Ok(task_id) = status.task_id.value.parse::<TaskId>() else {
-            tracing::warn!(task = status.task_id.value, "update for a task that is not ours");
+            tracing::warn!(
+                task = status.task_id.value,
+                "update for a task that is not ours"
+            );
             return;
         };
         let group_id = task_id.group.to_string();
@@ -105,7 +112,9 @@ impl Cluster {
             return;
         };
         let position = usize::try_from(task_id.task_index).unwrap_or(usize::MAX);
-        let Some(group) = self.group(&name, index) else { return };
+        let Some(group) = self.group(&name, index) else {
+            return;
+        };
         if position >= group.group.taskgroup.len() {
             return;
         }
@@ -130,15 +139,25 @@ impl Cluster {
                 TaskState::Staging | TaskState::Starting | TaskState::Running | TaskState::Killing
             )
         });
-        let Some(agent_id) = status.agent_id.as_ref().filter(|_| runs) else { return };
-        let executor =
-            status.executor_id.as_ref().map_or(group_id, |executor| executor.value.as_str());
-        tracing::info!(taskgroup = group_id, "taskgroup without a record is shut down");
+        let Some(agent_id) = status.agent_id.as_ref().filter(|_| runs) else {
+            return;
+        };
+        let executor = status
+            .executor_id
+            .as_ref()
+            .map_or(group_id, |executor| executor.value.as_str());
+        tracing::info!(
+            taskgroup = group_id,
+            "taskgroup without a record is shut down"
+        );
         let (executor, agent) = (executor.to_owned(), agent_id.value.clone());
         self.shutdown_executor(&executor, &agent);
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one report, taken apart once by its only caller")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "one report, taken apart once by its only caller"
+    )]
     fn report(
         &mut self,
         name: &Name,
@@ -149,15 +168,15 @@ impl Cluster {
         what: Meaning,
         now: Now,
     ) {
-        let info = status.data.as_ref().and_then(|data| parse_info(data));
+        let info = status.data.as_ref().and_then(parse_info);
         let from_executor = !uuid.is_empty();
         let changed = self.change_group(name, index, |group| {
             group.unknown_answers = 0;
             group.heard |= from_executor;
-            if !uuid.is_empty() {
-                if let Some(slot) = group.uuids.get_mut(position) {
-                    uuid.clone_into(slot);
-                }
+            if !uuid.is_empty()
+                && let Some(slot) = group.uuids.get_mut(position)
+            {
+                uuid.clone_into(slot);
             }
             if let Some(task) = group.group.taskgroup.get_mut(position) {
                 task.last_update_time = now.unix();
@@ -182,7 +201,14 @@ impl Cluster {
             }
             group_status(group, now)
         });
-        if let Some((ContainerInfo { bcs_message: Some(message), .. }, _)) = info {
+        if let Some((
+            ContainerInfo {
+                bcs_message: Some(message),
+                ..
+            },
+            _,
+        )) = info
+        {
             self.message_result(name, index, &message, now);
         }
         if let Some((before, after)) = changed {
@@ -202,7 +228,10 @@ impl Cluster {
     ) {
         if before == Status::Lost && !after.is_end() && after != Status::Lost {
             self.came_back(name, index);
-            if self.group(name, index).is_some_and(|group| group.kill_since.is_some()) {
+            if self
+                .group(name, index)
+                .is_some_and(|group| group.kill_since.is_some())
+            {
                 self.send_shutdown(name, index, 0, now);
             }
         }
@@ -224,7 +253,9 @@ impl Cluster {
 
     /// Asks the restart policy about a taskgroup that has just changed.
     fn restart_if_wanted(&mut self, name: &Name, index: u64, now: Now) {
-        let Some(group) = self.group(name, index) else { return };
+        let Some(group) = self.group(name, index) else {
+            return;
+        };
         let may_decide = match &group.after {
             After::Keep => group.kill_since.is_none(),
             // It was Lost, and ended instead of coming back: its end decides anew.
@@ -237,21 +268,42 @@ impl Cluster {
             return;
         }
         let (policy, status) = (&group.group.restart_policy, group.group.status);
-        let (times, last) = (group.group.rescheduled_times, group.group.last_reschedule_time);
+        let (times, last) = (
+            group.group.rescheduled_times,
+            group.group.last_reschedule_time,
+        );
         match decide(policy, status, times, last, now.unix()) {
             Decision::Leave => {}
             Decision::Exhausted => {
-                let text = format!("not started again: it was restarted {times} times, as often as maxtimes allows");
+                let text = format!(
+                    "not started again: it was restarted {times} times, as often as maxtimes allows"
+                );
                 self.change_group(name, index, |group| {
                     group.group.message = format!("{}; {text}", group.group.message);
                 });
             }
-            Decision::Replace { delay_seconds, times } => {
-                let cause = if status == Status::Lost { Cause::Lost } else { Cause::Ended };
+            Decision::Replace {
+                delay_seconds,
+                times,
+            } => {
+                let cause = if status == Status::Lost {
+                    Cause::Lost
+                } else {
+                    Cause::Ended
+                };
                 let mut delay = delay_seconds.saturating_mul(1000);
                 if cause == Cause::Lost {
-                    delay = delay.max(i64::try_from(self.rules.lost_grace_millis).unwrap_or(i64::MAX));
+                    delay =
+                        delay.max(i64::try_from(self.rules.lost_grace_millis).unwrap_or(i64::MAX));
                 }
+                let quick = cause == Cause::Ended
+                    && now.unix_millis.saturating_sub(group.launched) < QUICK_END_MILLIS;
+                let stumbles = if quick {
+                    group.stumbles.saturating_add(1)
+                } else {
+                    0
+                };
+                delay = delay.max(stumble_pause_millis(stumbles));
                 let retain = policy.host_retain_time.max(0).saturating_mul(1000);
                 let version = self.version_for(name, index);
                 let not_before = now.unix_millis.saturating_add(delay);
@@ -260,16 +312,29 @@ impl Cluster {
                 } else {
                     0
                 };
-                let replacement = Replacement { cause, version, not_before, retain_until, times };
-                self.change_group(name, index, |group| group.after = After::Replace(replacement));
+                let replacement = Replacement {
+                    cause,
+                    version,
+                    not_before,
+                    retain_until,
+                    times,
+                    stumbles,
+                };
+                self.change_group(name, index, |group| {
+                    group.after = After::Replace(replacement);
+                });
             }
         }
     }
 
     /// The version that an index is started with again: its own while it is kept.
     pub(crate) fn version_for(&self, name: &Name, index: u64) -> String {
-        let Some(app) = self.apps.get(name) else { return String::new() };
-        let own = self.group(name, index).map(|group| group.group.version_name.as_str());
+        let Some(app) = self.apps.get(name) else {
+            return String::new();
+        };
+        let own = self
+            .group(name, index)
+            .map(|group| group.group.version_name.as_str());
         match own.filter(|version| app.versions.contains_key(*version)) {
             Some(version) => version.to_owned(),
             None => app.record.version.clone(),
@@ -290,12 +355,16 @@ impl Cluster {
             let ordered = group.kill_since.is_some();
             if !ordered && group.after == After::Keep {
                 let times = group.group.rescheduled_times;
+                let stumbles = group.stumbles.saturating_add(1);
                 group.after = After::Replace(Replacement {
                     cause: Cause::Dropped,
                     version,
-                    not_before: now.unix_millis,
+                    not_before: now
+                        .unix_millis
+                        .saturating_add(stumble_pause_millis(stumbles)),
                     retain_until: 0,
                     times,
+                    stumbles,
                 });
             }
             set_status(&mut group.group, Status::Failed, now);
@@ -310,8 +379,11 @@ impl Cluster {
             group.unknown_answers += 1;
             (group.unknown_answers, group.heard, group.group.status)
         });
-        let Some((answers, heard, before)) = answers else { return };
+        let Some((answers, heard, before)) = answers else {
+            return;
+        };
         if answers < 2 {
+            self.reconcile_later(name, index, now);
             return;
         }
         if !heard && matches!(before, Status::Staging | Status::Killing) {
@@ -324,7 +396,15 @@ impl Cluster {
             }
             let (_, after) = group_status(group, now);
             "the master does not know its host".clone_into(&mut group.group.message);
-            (after, group.group.taskgroup.iter().map(|task| task.id.clone()).collect::<Vec<_>>())
+            (
+                after,
+                group
+                    .group
+                    .taskgroup
+                    .iter()
+                    .map(|task| task.id.clone())
+                    .collect::<Vec<_>>(),
+            )
         });
         if let Some((after, tasks)) = tasks {
             for task in tasks {
@@ -337,21 +417,37 @@ impl Cluster {
     /// A cheap report of an executor, or its answer to a message.
     pub(crate) fn on_message(&mut self, executor_id: &str, data: &Bytes, now: Now) {
         let Ok(message) = serde_json::from_slice::<BcsMessage>(data) else {
-            tracing::debug!(executor = executor_id, "message that cannot be read ignored");
+            tracing::debug!(
+                executor = executor_id,
+                "message that cannot be read ignored"
+            );
             return;
         };
-        let Some((name, index)) = self.find(executor_id) else { return };
+        let Some((name, index)) = self.find(executor_id) else {
+            return;
+        };
         if message.kind != MessageType::TaskStatus {
             self.message_result(&name, index, &message, now);
             return;
         }
         let engine = &base64::engine::general_purpose::STANDARD;
-        let data = message.task_status.as_ref().and_then(|text| engine.decode(text).ok());
-        let Some((info, text)) = data.and_then(|data| parse_info(&data.into())) else { return };
-        let Some(task_id) = message.task_id.map(|id| id.value) else { return };
-        let position = self
-            .group(&name, index)
-            .and_then(|group| group.group.taskgroup.iter().position(|task| task.id == task_id));
+        let data = message
+            .task_status
+            .as_ref()
+            .and_then(|text| engine.decode(text).ok());
+        let Some((info, text)) = data.and_then(|data| parse_info(&data.into())) else {
+            return;
+        };
+        let Some(task_id) = message.task_id.map(|id| id.value) else {
+            return;
+        };
+        let position = self.group(&name, index).and_then(|group| {
+            group
+                .group
+                .taskgroup
+                .iter()
+                .position(|task| task.id == task_id)
+        });
         let Some(position) = position else { return };
         let same = self
             .group(&name, index)
@@ -374,8 +470,12 @@ impl Cluster {
 
     /// Ends a task whose own check has failed too often (spec 2.7).
     fn check_health(&mut self, name: &Name, index: u64, position: usize, now: Now) {
-        let Some(group) = self.group(name, index) else { return };
-        let Some(task) = group.group.taskgroup.get(position) else { return };
+        let Some(group) = self.group(name, index) else {
+            return;
+        };
+        let Some(task) = group.group.taskgroup.get(position) else {
+            return;
+        };
         let limit = task.local_max_consecutive_failures;
         let sick = limit > 0
             && !task.healthy
@@ -390,7 +490,8 @@ impl Cluster {
         let changed = self.change_group(name, index, |group| {
             if let Some(task) = group.group.taskgroup.get_mut(position) {
                 task_status(task, Status::Failed, now);
-                task.message = format!("health check failed {failures} times in a row, more than {limit}");
+                task.message =
+                    format!("health check failed {failures} times in a row, more than {limit}");
             }
             group_status(group, now)
         });
@@ -417,7 +518,12 @@ fn task_status(task: &mut Task, to: Status, now: Now) {
 /// Derives the status of a taskgroup from its tasks; returns the one before and the one after.
 fn group_status(group: &mut Group, now: Now) -> (Status, Status) {
     let before = group.group.status;
-    let tasks: Vec<Status> = group.group.taskgroup.iter().map(|task| task.status).collect();
+    let tasks: Vec<Status> = group
+        .group
+        .taskgroup
+        .iter()
+        .map(|task| task.status)
+        .collect();
     let mut to = aggregate(&tasks);
     if group.kill_since.is_some() && !to.is_end() && to != Status::Lost {
         to = Status::Killing;
@@ -447,14 +553,19 @@ fn take_info(task: &mut Task, info: &ContainerInfo, text: &str) {
     task.consecutive_failure_times = info.consecutive_failure_times;
     if info.is_checked {
         task.healthy = info.healthy;
-        if let Some(local) =
-            task.health_check_status.iter_mut().find(|check| !check.check_type.starts_with("REMOTE"))
+        if let Some(local) = task
+            .health_check_status
+            .iter_mut()
+            .find(|check| !check.check_type.starts_with("REMOTE"))
         {
             local.result = info.healthy;
             local.message = if info.healthy {
                 "health check passed".to_owned()
             } else {
-                format!("health check failed {} times", info.consecutive_failure_times)
+                format!(
+                    "health check failed {} times",
+                    info.consecutive_failure_times
+                )
             };
         }
     }

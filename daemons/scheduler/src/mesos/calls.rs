@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use bcs_kit::{Context, Shutdown};
-use bcs_mesos::ContentType;
-use bcs_mesos::scheduler::Call;
+use bcs_mesos::scheduler::{Call, call};
+use bcs_mesos::{ContentType, Filters, WireName as _};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use http::{Method, StatusCode, header};
@@ -56,24 +56,51 @@ impl Caller {
         let shutdown = &context.shutdown;
         context.tasks.spawn(
             "scheduler-calls",
-            order(ordered_receiver, inbox.clone(), sessions.clone(), encoding, shutdown.clone()),
+            order(
+                ordered_receiver,
+                inbox.clone(),
+                sessions.clone(),
+                encoding,
+                shutdown.clone(),
+            ),
         );
         context.tasks.spawn(
             "scheduler-acknowledgements",
-            acknowledge(acknowledgement_receiver, sessions.clone(), encoding, shutdown.clone()),
+            acknowledge(
+                acknowledgement_receiver,
+                sessions.clone(),
+                encoding,
+                shutdown.clone(),
+            ),
         );
         context.tasks.spawn(
             "scheduler-agents",
-            list_agents(Arc::clone(&notify), inbox.clone(), sessions.clone(), shutdown.clone()),
+            list_agents(
+                Arc::clone(&notify),
+                inbox.clone(),
+                sessions.clone(),
+                shutdown.clone(),
+            ),
         );
-        Self { ordered, acknowledgements, agents: notify, inbox }
+        Self {
+            ordered,
+            acknowledgements,
+            agents: notify,
+            inbox,
+        }
     }
 
     /// A call in order; `taskgroups` are those that an ACCEPT launches.
     pub(crate) fn call(&self, call: Box<Call>, session: u64, taskgroups: Vec<String>) {
-        if let Err(error) = self.ordered.try_send(Ordered { call, session, taskgroups }) {
+        if let Err(error) = self.ordered.try_send(Ordered {
+            call,
+            session,
+            taskgroups,
+        }) {
             let lost = match error {
-                mpsc::error::TrySendError::Full(lost) | mpsc::error::TrySendError::Closed(lost) => lost,
+                mpsc::error::TrySendError::Full(lost) | mpsc::error::TrySendError::Closed(lost) => {
+                    lost
+                }
             };
             tracing::warn!("the lane to the master is full, a call is dropped");
             if !lost.taskgroups.is_empty() {
@@ -84,7 +111,10 @@ impl Caller {
                     reason: "too many calls wait for the master".to_owned(),
                 };
                 let inbox = self.inbox.clone();
-                #[expect(clippy::disallowed_methods, reason = "a single send that ends with the inbox")]
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a single send that ends with the inbox"
+                )]
                 drop(tokio::spawn(async move { inbox.send(event).await }));
             }
         }
@@ -103,7 +133,10 @@ impl Caller {
 
 /// The session a call is for, if it is still the current one.
 fn current(sessions: &Current, number: u64) -> Option<Arc<Session>> {
-    sessions.borrow().clone().filter(|session| session.number == number)
+    sessions
+        .borrow()
+        .clone()
+        .filter(|session| session.number == number)
 }
 
 /// What became of a call.
@@ -134,7 +167,14 @@ async fn post(session: &Session, call: &Call, encoding: ContentType) -> Outcome 
         Ok(response) => {
             let status = response.status();
             let text = error_text(response).await;
-            Outcome::Refused(MasterError::Status { endpoint, status, text }.to_string())
+            Outcome::Refused(
+                MasterError::Status {
+                    endpoint,
+                    status,
+                    text,
+                }
+                .to_string(),
+            )
         }
         Err(source) if source.is_connect() => {
             Outcome::Refused(MasterError::Transport { endpoint, source }.to_string())
@@ -162,9 +202,38 @@ async fn order(
         };
         tracing::warn!(%reason, "call to the master failed");
         if !next.taskgroups.is_empty() {
+            if certain && let Some(session) = current(&sessions, next.session) {
+                // The master still holds these offers for us, and nobody here does.
+                post(&session, &give_back(&next.call), encoding).await;
+            }
             let taskgroups = next.taskgroups;
-            inbox.send(Event::AcceptFailed { taskgroups, certain, reason }).await;
+            inbox
+                .send(Event::AcceptFailed {
+                    taskgroups,
+                    certain,
+                    reason,
+                })
+                .await;
         }
+    }
+}
+
+/// The DECLINE of what an ACCEPT did not take.
+fn give_back(accept: &Call) -> Call {
+    let offer_ids = accept
+        .accept
+        .as_ref()
+        .map(|accept| accept.offer_ids.clone());
+    Call {
+        r#type: Some(call::Type::Decline.number()),
+        framework_id: accept.framework_id.clone(),
+        decline: Some(call::Decline {
+            offer_ids: offer_ids.unwrap_or_default(),
+            filters: Some(Filters {
+                refuse_seconds: Some(1.0),
+            }),
+        }),
+        ..Call::default()
     }
 }
 
@@ -196,7 +265,9 @@ async fn acknowledge(
 
 async fn list_agents(wanted: Arc<Notify>, inbox: Inbox, sessions: Current, shutdown: Shutdown) {
     while shutdown.run_until(wanted.notified()).await.is_some() {
-        let Some(session) = sessions.borrow().clone() else { continue };
+        let Some(session) = sessions.borrow().clone() else {
+            continue;
+        };
         match agents(&session.client).await {
             Ok(list) => {
                 inbox.send(Event::Agents(list)).await;

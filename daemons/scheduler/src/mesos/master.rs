@@ -13,11 +13,21 @@ use tokio::sync::watch;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MasterError {
     #[error("master {endpoint}: {source}")]
-    Client { endpoint: String, source: bcs_httpd::client::ClientError },
+    Client {
+        endpoint: String,
+        source: bcs_httpd::client::ClientError,
+    },
     #[error("master {endpoint}: {}", causes(.source))]
-    Transport { endpoint: String, source: reqwest::Error },
+    Transport {
+        endpoint: String,
+        source: reqwest::Error,
+    },
     #[error("master {endpoint} answered {status}: {text}")]
-    Status { endpoint: String, status: StatusCode, text: String },
+    Status {
+        endpoint: String,
+        status: StatusCode,
+        text: String,
+    },
     #[error("master {endpoint} did not answer within {} s", .limit.as_secs())]
     Silent { endpoint: String, limit: Duration },
     #[error("master {endpoint} redirects to {location:?}, which is no address")]
@@ -61,8 +71,10 @@ pub(crate) fn redirected(
     location: &str,
     tls: Option<&TlsFiles>,
 ) -> Result<Client, MasterError> {
-    let refused =
-        || MasterError::Redirect { endpoint: from.to_string(), location: location.to_owned() };
+    let refused = || MasterError::Redirect {
+        endpoint: from.to_string(),
+        location: location.to_owned(),
+    };
     let scheme = match from {
         Endpoint::Url(url) => url.split_once(':').map_or("http", |(scheme, _)| scheme),
         Endpoint::Unix(_) => "http",
@@ -73,9 +85,13 @@ pub(crate) fn redirected(
     };
     let (scheme, rest) = absolute.split_once("://").ok_or_else(refused)?;
     let authority = rest.split('/').next().unwrap_or_default();
-    let endpoint: Endpoint = format!("{scheme}://{authority}").parse().map_err(|_| refused())?;
-    Client::new(&endpoint, tls)
-        .map_err(|source| MasterError::Client { endpoint: endpoint.to_string(), source })
+    let endpoint: Endpoint = format!("{scheme}://{authority}")
+        .parse()
+        .map_err(|_| refused())?;
+    Client::new(&endpoint, tls).map_err(|source| MasterError::Client {
+        endpoint: endpoint.to_string(),
+        source,
+    })
 }
 
 /// Reads at most a line's worth of an error answer.
@@ -91,9 +107,12 @@ pub(crate) async fn agents(client: &Client) -> Result<Vec<GetAgentsAgent>, Maste
         r#type: Some(operator::call::Type::GetAgents.number()),
         ..operator::Call::default()
     };
-    let protocol = |text: String| MasterError::Protocol { endpoint: endpoint.clone(), text };
-    let body = bcs_mesos::encode(&call, ContentType::Json)
-        .map_err(|error| protocol(error.to_string()))?;
+    let protocol = |text: String| MasterError::Protocol {
+        endpoint: endpoint.clone(),
+        text,
+    };
+    let body =
+        bcs_mesos::encode(&call, ContentType::Json).map_err(|error| protocol(error.to_string()))?;
     let media = ContentType::Json.media_type();
     let response = client
         .request(Method::POST, "/api/v1")
@@ -102,16 +121,26 @@ pub(crate) async fn agents(client: &Client) -> Result<Vec<GetAgentsAgent>, Maste
         .body(body)
         .send()
         .await
-        .map_err(|source| MasterError::Transport { endpoint: endpoint.clone(), source })?;
+        .map_err(|source| MasterError::Transport {
+            endpoint: endpoint.clone(),
+            source,
+        })?;
     let status = response.status();
     if status != StatusCode::OK {
-        return Err(MasterError::Status { endpoint, status, text: error_text(response).await });
+        return Err(MasterError::Status {
+            endpoint,
+            status,
+            text: error_text(response).await,
+        });
     }
     let body = response
         .bytes()
         .await
-        .map_err(|source| MasterError::Transport { endpoint: endpoint.clone(), source })?;
-    let answer: operator::Response = bcs_mesos::decode(&body, ContentType::Json)
-        .map_err(|error| protocol(error.to_string()))?;
+        .map_err(|source| MasterError::Transport {
+            endpoint: endpoint.clone(),
+            source,
+        })?;
+    let answer: operator::Response =
+        bcs_mesos::decode(&body, ContentType::Json).map_err(|error| protocol(error.to_string()))?;
     Ok(answer.get_agents.unwrap_or_default().agents)
 }

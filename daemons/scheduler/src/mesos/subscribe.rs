@@ -53,10 +53,16 @@ impl Subscriber {
         loop {
             for master in self.settings.masters.clone() {
                 number += 1;
-                let ended = shutdown.run_until(self.session(&master, number, &mut backoff)).await;
+                let ended = shutdown
+                    .run_until(self.session(&master, number, &mut backoff))
+                    .await;
                 self.sessions.send_replace(None);
                 let Some(Err(error)) = ended else { return };
-                if !self.inbox.send(Event::Disconnected { session: number }).await {
+                if !self
+                    .inbox
+                    .send(Event::Disconnected { session: number })
+                    .await
+                {
                     return;
                 }
                 self.context.ready.say(format!("{error}; trying again"));
@@ -78,8 +84,11 @@ impl Subscriber {
         backoff: &mut Backoff,
     ) -> Result<std::convert::Infallible, MasterError> {
         let tls = self.settings.tls.clone();
-        let mut client = Client::new(master, tls.as_ref())
-            .map_err(|source| MasterError::Client { endpoint: master.to_string(), source })?;
+        let mut client =
+            Client::new(master, tls.as_ref()).map_err(|source| MasterError::Client {
+                endpoint: master.to_string(),
+                source,
+            })?;
         for _ in 0..MOST_REDIRECTS {
             match self.subscribe(&client, tls.as_ref()).await? {
                 Answer::Redirect(other) => client = *other,
@@ -88,7 +97,9 @@ impl Subscriber {
                 }
             }
         }
-        Err(MasterError::Circle { endpoint: client.endpoint().to_string() })
+        Err(MasterError::Circle {
+            endpoint: client.endpoint().to_string(),
+        })
     }
 
     async fn subscribe(
@@ -98,9 +109,11 @@ impl Subscriber {
     ) -> Result<Answer, MasterError> {
         let endpoint = client.endpoint().to_string();
         let call = self.call();
-        let body = bcs_mesos::encode(&call, self.encoding).map_err(|error| {
-            MasterError::Protocol { endpoint: endpoint.clone(), text: error.to_string() }
-        })?;
+        let body =
+            bcs_mesos::encode(&call, self.encoding).map_err(|error| MasterError::Protocol {
+                endpoint: endpoint.clone(),
+                text: error.to_string(),
+            })?;
         let media = self.encoding.media_type();
         let request = client
             .stream_request(Method::POST, "/api/v1/scheduler")
@@ -110,18 +123,30 @@ impl Subscriber {
             .send();
         let response = tokio::time::timeout(ANSWER_TIME, request)
             .await
-            .map_err(|_| MasterError::Silent { endpoint: endpoint.clone(), limit: ANSWER_TIME })?
-            .map_err(|source| MasterError::Transport { endpoint: endpoint.clone(), source })?;
+            .map_err(|_| MasterError::Silent {
+                endpoint: endpoint.clone(),
+                limit: ANSWER_TIME,
+            })?
+            .map_err(|source| MasterError::Transport {
+                endpoint: endpoint.clone(),
+                source,
+            })?;
         match response.status() {
             StatusCode::OK => Ok(Answer::Stream(Box::new(response))),
             StatusCode::TEMPORARY_REDIRECT => {
                 let location = response.headers().get(header::LOCATION);
-                let location = location.and_then(|value| value.to_str().ok()).unwrap_or_default();
-                redirected(client.endpoint(), location, tls).map(Box::new).map(Answer::Redirect)
+                let location = location
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or_default();
+                redirected(client.endpoint(), location, tls)
+                    .map(Box::new)
+                    .map(Answer::Redirect)
             }
-            status => {
-                Err(MasterError::Status { endpoint, status, text: error_text(response).await })
-            }
+            status => Err(MasterError::Status {
+                endpoint,
+                status,
+                text: error_text(response).await,
+            }),
         }
     }
 
@@ -143,14 +168,19 @@ impl Subscriber {
             principal: framework.principal.clone(),
             capabilities: capabilities
                 .into_iter()
-                .map(|capability| FrameworkCapability { r#type: Some(capability.number()) })
+                .map(|capability| FrameworkCapability {
+                    r#type: Some(capability.number()),
+                })
                 .collect(),
             ..FrameworkInfo::default()
         };
         Call {
             r#type: Some(call::Type::Subscribe.number()),
             framework_id: id,
-            subscribe: Some(call::Subscribe { framework_info: info, suppressed_roles: Vec::new() }),
+            subscribe: Some(call::Subscribe {
+                framework_info: info,
+                suppressed_roles: Vec::new(),
+            }),
             ..Call::default()
         }
     }
@@ -163,28 +193,42 @@ impl Subscriber {
         backoff: &mut Backoff,
     ) -> Result<std::convert::Infallible, MasterError> {
         let endpoint = client.endpoint().to_string();
-        let protocol = |text: String| MasterError::Protocol { endpoint: endpoint.clone(), text };
+        let protocol = |text: String| MasterError::Protocol {
+            endpoint: endpoint.clone(),
+            text,
+        };
         let stream_id = response
             .headers()
             .get("Mesos-Stream-Id")
             .and_then(|value| value.to_str().ok())
             .ok_or_else(|| protocol("no Mesos-Stream-Id".to_owned()))?
             .to_owned();
-        let session = Arc::new(Session { number, client, stream_id });
+        let session = Arc::new(Session {
+            number,
+            client,
+            stream_id,
+        });
         let mut decoder = Decoder::new(MAXIMUM_RECORD);
         let mut silence = FIRST_SILENCE;
         loop {
             let chunk = tokio::time::timeout(silence, response.chunk())
                 .await
-                .map_err(|_| MasterError::Silent { endpoint: endpoint.clone(), limit: silence })?
-                .map_err(|source| MasterError::Transport { endpoint: endpoint.clone(), source })?;
+                .map_err(|_| MasterError::Silent {
+                    endpoint: endpoint.clone(),
+                    limit: silence,
+                })?
+                .map_err(|source| MasterError::Transport {
+                    endpoint: endpoint.clone(),
+                    source,
+                })?;
             let Some(chunk) = chunk else {
                 let text = "the end was reached".to_owned();
                 return Err(MasterError::Ended { endpoint, text });
             };
             decoder.push(&chunk);
-            while let Some(record) =
-                decoder.next_record().map_err(|error| protocol(error.to_string()))?
+            while let Some(record) = decoder
+                .next_record()
+                .map_err(|error| protocol(error.to_string()))?
             {
                 let event: Incoming = bcs_mesos::decode(&record, self.encoding)
                     .map_err(|error| protocol(error.to_string()))?;
@@ -197,11 +241,16 @@ impl Subscriber {
                     self.framework_id = Some(subscribed.framework_id.value.clone());
                     self.sessions.send_replace(Some(Arc::clone(&session)));
                     backoff.reset();
-                    self.context.ready.say(format!("subscribed to master {endpoint}"));
+                    self.context
+                        .ready
+                        .say(format!("subscribed to master {endpoint}"));
                     tracing::info!(master = %endpoint, "subscribed");
                 }
                 if let Some(error) = event.error {
-                    return Err(MasterError::Ended { endpoint, text: error.message });
+                    return Err(MasterError::Ended {
+                        endpoint,
+                        text: error.message,
+                    });
                 }
                 if let Some(event) = translate(event, number)
                     && !self.inbox.send(event).await
@@ -231,7 +280,10 @@ fn translate(event: Incoming, session: u64) -> Option<Event> {
         EventType::Update => Some(Event::Update(Box::new(event.update?.status))),
         EventType::Message => {
             let message = event.message?;
-            Some(Event::Message { executor_id: message.executor_id.value, data: message.data })
+            Some(Event::Message {
+                executor_id: message.executor_id.value,
+                data: message.data,
+            })
         }
         EventType::Failure => {
             let failure = event.failure?;

@@ -15,13 +15,30 @@ fn create(instances: i64) -> Command {
 #[test]
 fn nothing_is_acknowledged_or_accepted_before_it_is_committed() {
     let mut sim = Sim::new(1);
-    sim.cluster.step(Event::Command { ticket: 1, command: Box::new(create(2)) }, sim.now);
+    sim.cluster.step(
+        Event::Command {
+            ticket: 1,
+            command: Box::new(create(2)),
+        },
+        sim.now,
+    );
     // Everything that leaves is in the batch, behind what must be committed first.
     let batch = sim.cluster.finish(sim.now);
     let kept: Vec<String> = batch.puts.iter().map(|(key, _)| key.path()).collect();
-    assert_eq!(kept.iter().filter(|key| key.starts_with("group/")).count(), 2);
-    assert!(matches!(batch.effects.first(), Some(Effect::Accept { taskgroups, .. }) if taskgroups.len() == 2));
-    assert!(matches!(batch.effects.last(), Some(Effect::Reply { ticket: 1, result: Ok(_) })));
+    assert_eq!(
+        kept.iter().filter(|key| key.starts_with("group/")).count(),
+        2
+    );
+    assert!(
+        matches!(batch.effects.first(), Some(Effect::Accept { taskgroups, .. }) if taskgroups.len() == 2)
+    );
+    assert!(matches!(
+        batch.effects.last(),
+        Some(Effect::Reply {
+            ticket: 1,
+            result: Ok(_)
+        })
+    ));
 }
 
 #[test]
@@ -29,7 +46,10 @@ fn an_offer_rescinded_before_the_accept_arrives_is_only_a_delay() {
     let mut sim = Sim::new(1);
     // The master took the offer back; the news is on its way while the ACCEPT leaves.
     sim.rescind("agent-0");
-    sim.step(Event::Command { ticket: 1, command: Box::new(create(2)) });
+    sim.step(Event::Command {
+        ticket: 1,
+        command: Box::new(create(2)),
+    });
     assert!(sim.running().is_empty());
     sim.offer();
     sim.settle();
@@ -47,14 +67,23 @@ fn a_dropped_launch_is_built_again_whatever_the_policy_says() {
     let task = sim.task("web", 0);
     sim.tasks.remove(&task);
     let status = TaskStatus {
-        task_id: TaskId { value: task.clone() },
+        task_id: TaskId {
+            value: task.clone(),
+        },
         state: TaskState::Dropped.number(),
         ..TaskStatus::default()
     };
     sim.queue.push_back(Event::Update(Box::new(status)));
     sim.settle();
     assert_ne!(sim.task("web", 0), task);
-    assert_eq!(sim.cluster.group(&name("web"), 0).unwrap().group.rescheduled_times, 0);
+    assert_eq!(
+        sim.cluster
+            .group(&name("web"), 0)
+            .unwrap()
+            .group
+            .rescheduled_times,
+        0
+    );
 }
 
 #[test]
@@ -67,40 +96,71 @@ fn a_repeated_update_changes_nothing_and_is_acknowledged_again() {
     let status = TaskStatus {
         task_id: TaskId { value: task },
         state: TaskState::Failed.number(),
-        agent_id: Some(AgentId { value: "agent-0".to_owned() }),
+        agent_id: Some(AgentId {
+            value: "agent-0".to_owned(),
+        }),
         uuid: Some(vec![7; 16].into()),
         ..TaskStatus::default()
     };
-    let times = |sim: &Sim| sim.acknowledged.iter().filter(|uuid| **uuid == [7; 16]).count();
+    let times = |sim: &Sim| {
+        sim.acknowledged
+            .iter()
+            .filter(|uuid| **uuid == [7; 16])
+            .count()
+    };
     sim.step(Event::Update(Box::new(status.clone())));
     assert_eq!(times(&sim), 1);
     let store = sim.store.clone();
     sim.step(Event::Update(Box::new(status.clone())));
     assert_eq!(times(&sim), 2);
     assert_eq!(sim.store, store, "one transition");
-    let told = TaskStatus { uuid: None, ..status };
+    let told = TaskStatus {
+        uuid: None,
+        ..status
+    };
     let before = sim.acknowledged.len();
     sim.step(Event::Update(Box::new(told)));
-    assert_eq!(sim.acknowledged.len(), before, "no uuid, no acknowledgement");
+    assert_eq!(
+        sim.acknowledged.len(),
+        before,
+        "no uuid, no acknowledgement"
+    );
 }
 
 #[test]
 fn what_runs_without_a_record_is_shut_down() {
     let mut sim = Sim::new(1);
     let status = TaskStatus {
-        task_id: TaskId { value: "5.0.0.ghost.arcade.BCS-MESOS-10000".to_owned() },
+        task_id: TaskId {
+            value: "5.0.0.ghost.arcade.BCS-MESOS-10000".to_owned(),
+        },
         state: TaskState::Running.number(),
-        agent_id: Some(AgentId { value: "agent-0".to_owned() }),
-        executor_id: Some(ExecutorId { value: "0.ghost.arcade.BCS-MESOS-10000.5".to_owned() }),
+        agent_id: Some(AgentId {
+            value: "agent-0".to_owned(),
+        }),
+        executor_id: Some(ExecutorId {
+            value: "0.ghost.arcade.BCS-MESOS-10000.5".to_owned(),
+        }),
         uuid: Some(vec![1; 16].into()),
         ..TaskStatus::default()
     };
     sim.step(Event::Update(Box::new(status.clone())));
-    let shutdown = sim.calls.iter().rev().find_map(|call| call.shutdown.as_ref()).unwrap();
-    assert_eq!(shutdown.executor_id.value, "0.ghost.arcade.BCS-MESOS-10000.5");
+    let shutdown = sim
+        .calls
+        .iter()
+        .rev()
+        .find_map(|call| call.shutdown.as_ref())
+        .unwrap();
+    assert_eq!(
+        shutdown.executor_id.value,
+        "0.ghost.arcade.BCS-MESOS-10000.5"
+    );
     assert_eq!(sim.acknowledged.len(), 1);
     let calls = sim.calls.len();
-    let ended = TaskStatus { state: TaskState::Failed.number(), ..status };
+    let ended = TaskStatus {
+        state: TaskState::Failed.number(),
+        ..status
+    };
     sim.step(Event::Update(Box::new(ended)));
     assert_eq!(sim.calls.len(), calls, "what ended needs no stop");
 }
@@ -125,7 +185,11 @@ fn an_accept_in_doubt_is_asked_about_and_a_refused_one_is_repeated() {
     sim.order(create(1)).unwrap();
     let task = sim.task("web", 0);
     let taskgroups = vec![sim.tasks.remove(&task).unwrap().executor];
-    let event = Event::AcceptFailed { taskgroups, certain: true, reason: "refused".to_owned() };
+    let event = Event::AcceptFailed {
+        taskgroups,
+        certain: true,
+        reason: "refused".to_owned(),
+    };
     sim.step(event);
     sim.offer();
     sim.settle();
@@ -140,10 +204,16 @@ fn unknown_is_believed_the_second_time() {
     let task = sim.task("web", 0);
     sim.tell(&task, TaskState::Unknown);
     sim.settle();
-    assert_eq!(sim.cluster.group(&name("web"), 0).unwrap().group.status, Status::Running);
+    assert_eq!(
+        sim.cluster.group(&name("web"), 0).unwrap().group.status,
+        Status::Running
+    );
     sim.tell(&task, TaskState::Unknown);
     sim.settle();
-    assert_eq!(sim.cluster.group(&name("web"), 0).unwrap().group.status, Status::Lost);
+    assert_eq!(
+        sim.cluster.group(&name("web"), 0).unwrap().group.status,
+        Status::Lost
+    );
 }
 
 #[test]
@@ -152,7 +222,12 @@ fn the_master_is_asked_until_it_has_answered_for_every_task() {
     sim.order(create(2)).unwrap();
     sim.settle();
     sim.restart();
-    let count = |sim: &Sim| sim.calls.iter().filter(|call| call.reconcile.is_some()).count();
+    let count = |sim: &Sim| {
+        sim.calls
+            .iter()
+            .filter(|call| call.reconcile.is_some())
+            .count()
+    };
     let before = count(&sim);
     // Subscribed, but the answers are lost.
     let subscribed = sim.queue.pop_front().unwrap();
@@ -171,7 +246,12 @@ fn the_master_is_asked_until_it_has_answered_for_every_task() {
     sim.pass(500_000);
     assert_eq!(count(&sim), before + 3, "all answered");
     sim.pass(500_000);
-    let last = sim.calls.iter().rev().find_map(|call| call.reconcile.as_ref()).unwrap();
+    let last = sim
+        .calls
+        .iter()
+        .rev()
+        .find_map(|call| call.reconcile.as_ref())
+        .unwrap();
     assert!(last.tasks.is_empty(), "now and then, everything");
 }
 
@@ -182,27 +262,71 @@ fn a_crash_at_each_step_of_each_operation_neither_loses_nor_doubles() {
     let update = || {
         let mut version = process("web", 3);
         version.process[0].start_cmd = "/new".to_owned();
-        Command::Update { name: name("web"), version: Box::new(version), instances: 0, resources_only: false }
+        Command::Update {
+            name: name("web"),
+            version: Box::new(version),
+            instances: 0,
+            resources_only: false,
+        }
     };
-    let orders: [(&str, Box<dyn Fn() -> Command>, i64, &[u64], &[u64]); 5] = [
+    /// Name, order, instances before it, indexes before and after it.
+    type Order<'a> = (&'a str, Box<dyn Fn() -> Command>, i64, &'a [u64], &'a [u64]);
+    let orders: [Order<'_>; 5] = [
         ("launch", Box::new(|| create(3)), 0, &[], &[0, 1, 2]),
-        ("scale up", Box::new(|| Command::Scale { name: name("web"), instances: 5, kind: None }), 3, &[0, 1, 2], &[0, 1, 2, 3, 4]),
-        ("scale down", Box::new(|| Command::Scale { name: name("web"), instances: 1, kind: None }), 3, &[0, 1, 2], &[0]),
+        (
+            "scale up",
+            Box::new(|| Command::Scale {
+                name: name("web"),
+                instances: 5,
+                kind: None,
+            }),
+            3,
+            &[0, 1, 2],
+            &[0, 1, 2, 3, 4],
+        ),
+        (
+            "scale down",
+            Box::new(|| Command::Scale {
+                name: name("web"),
+                instances: 1,
+                kind: None,
+            }),
+            3,
+            &[0, 1, 2],
+            &[0],
+        ),
         ("update", Box::new(update), 3, &[0, 1, 2], &[0, 1, 2]),
-        ("delete", Box::new(|| Command::Delete { name: name("web"), enforce: false, kind: None }), 3, &[0, 1, 2], &[]),
+        (
+            "delete",
+            Box::new(|| Command::Delete {
+                name: name("web"),
+                enforce: false,
+                kind: None,
+            }),
+            3,
+            &[0, 1, 2],
+            &[],
+        ),
     ];
     for (what, order, instances, before, after) in &orders {
         // The n-th event after the order is the one that is cut.
         for event in 0..8 {
             for effects in 0..6 {
                 for early in [true, false] {
-                    let crash = if early { Crash::BeforeCommit } else { Crash::AfterEffects(effects) };
+                    let crash = if early {
+                        Crash::BeforeCommit
+                    } else {
+                        Crash::AfterEffects(effects)
+                    };
                     let mut sim = Sim::new(2);
                     if *instances > 0 {
                         sim.order(create(*instances)).unwrap();
                         sim.settle();
                     }
-                    let order = Event::Command { ticket: 7, command: Box::new(order()) };
+                    let order = Event::Command {
+                        ticket: 7,
+                        command: Box::new(order()),
+                    };
                     let mut cut = Some(order);
                     for _ in 0..event {
                         sim.step(cut.take().unwrap_or(Event::Tick));

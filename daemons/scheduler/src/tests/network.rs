@@ -57,7 +57,9 @@ struct Master {
 impl Master {
     async fn start() -> Self {
         let context = Context::new(Shutdown::new());
-        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned())).await.unwrap();
+        let listener = Listener::bind(&Listen::Tcp("127.0.0.1:0".to_owned()))
+            .await
+            .unwrap();
         let address = listener.local_address().unwrap();
         let master = Self {
             script: Arc::default(),
@@ -69,7 +71,13 @@ impl Master {
             .route("/api/v1/scheduler", post(scheduler_api))
             .route("/api/v1", post(operator_api))
             .with_state(master.clone());
-        let served = serve(listener, router, None, Limits::default(), context.shutdown.clone());
+        let served = serve(
+            listener,
+            router,
+            None,
+            Limits::default(),
+            context.shutdown.clone(),
+        );
         context.tasks.spawn("master", served);
         master
     }
@@ -101,16 +109,24 @@ impl Master {
             .with_ranges("ports", &[(31_000, 32_000)]);
         let offer = Offer {
             id: OfferId { value: id },
-            framework_id: FrameworkId { value: "F-1".to_owned() },
-            agent_id: AgentId { value: "agent-1".to_owned() },
+            framework_id: FrameworkId {
+                value: "F-1".to_owned(),
+            },
+            agent_id: AgentId {
+                value: "agent-1".to_owned(),
+            },
             hostname: "host-1".to_owned(),
             resources: resources.to_wire(Some("*")),
-            allocation_info: Some(AllocationInfo { role: Some("*".to_owned()) }),
+            allocation_info: Some(AllocationInfo {
+                role: Some("*".to_owned()),
+            }),
             ..Offer::default()
         };
         self.send(&Event {
             r#type: Some(event::Type::Offers.number()),
-            offers: Some(event::Offers { offers: vec![offer] }),
+            offers: Some(event::Offers {
+                offers: vec![offer],
+            }),
             ..Event::default()
         });
     }
@@ -118,9 +134,13 @@ impl Master {
     fn update(&self, task: &str, state: TaskState, uuid: Option<u64>) {
         let executor = task_executor(task);
         let status = TaskStatus {
-            task_id: TaskId { value: task.to_owned() },
+            task_id: TaskId {
+                value: task.to_owned(),
+            },
             state: state.number(),
-            agent_id: Some(AgentId { value: "agent-1".to_owned() }),
+            agent_id: Some(AgentId {
+                value: "agent-1".to_owned(),
+            }),
             executor_id: Some(ExecutorId { value: executor }),
             uuid: uuid.map(|uuid| uuid.to_be_bytes().repeat(2).into()),
             ..TaskStatus::default()
@@ -179,8 +199,10 @@ impl Master {
                 for operation in &call.accept.as_ref().unwrap().operations {
                     let launch = operation.launch_group.as_ref().unwrap();
                     for task in &launch.task_group.tasks {
-                        let (id, executor) =
-                            (task.task_id.value.clone(), launch.executor.executor_id.value.clone());
+                        let (id, executor) = (
+                            task.task_id.value.clone(),
+                            launch.executor.executor_id.value.clone(),
+                        );
                         self.with(|script| script.running.insert(id.clone(), executor));
                         let uuid = self.fresh();
                         self.update(&id, TaskState::Running, Some(uuid));
@@ -206,7 +228,15 @@ impl Master {
                 for task in &call.reconcile.as_ref().unwrap().tasks {
                     let id = &task.task_id.value;
                     let runs = self.with(|script| script.running.contains_key(id));
-                    self.update(id, if runs { TaskState::Running } else { TaskState::Gone }, None);
+                    self.update(
+                        id,
+                        if runs {
+                            TaskState::Running
+                        } else {
+                            TaskState::Gone
+                        },
+                        None,
+                    );
                 }
             }
             _ => {}
@@ -215,7 +245,10 @@ impl Master {
 }
 
 fn task_executor(task: &str) -> String {
-    task.parse::<bcs_model::ids::TaskId>().unwrap().group.to_string()
+    task.parse::<bcs_model::ids::TaskId>()
+        .unwrap()
+        .group
+        .to_string()
 }
 
 async fn scheduler_api(State(master): State<Master>, headers: HeaderMap, body: Bytes) -> Response {
@@ -226,7 +259,9 @@ async fn scheduler_api(State(master): State<Master>, headers: HeaderMap, body: B
     }
     if call.r#type != Some(CallType::Subscribe.number()) {
         let number = master.with(|script| script.subscriptions);
-        if headers.get("mesos-stream-id").and_then(|id| id.to_str().ok())
+        if headers
+            .get("mesos-stream-id")
+            .and_then(|id| id.to_str().ok())
             != Some(&format!("stream-{number}"))
         {
             return (StatusCode::BAD_REQUEST, "stale stream").into_response();
@@ -246,7 +281,9 @@ async fn scheduler_api(State(master): State<Master>, headers: HeaderMap, body: B
     master.send(&Event {
         r#type: Some(event::Type::Subscribed.number()),
         subscribed: Some(event::Subscribed {
-            framework_id: FrameworkId { value: "F-1".to_owned() },
+            framework_id: FrameworkId {
+                value: "F-1".to_owned(),
+            },
             heartbeat_interval_seconds: Some(15.0),
             master_info: None,
         }),
@@ -305,14 +342,24 @@ async fn start(mut settings: Settings, store: Option<Arc<dyn Coordination>>) -> 
         };
         drop(sender.send(result));
     });
-    tokio::time::timeout(PATIENCE, ready.wait()).await.expect("ready");
-    Role { api: Client::new(&endpoint, None).unwrap(), shutdown, ended }
+    tokio::time::timeout(PATIENCE, ready.wait())
+        .await
+        .expect("ready");
+    Role {
+        api: Client::new(&endpoint, None).unwrap(),
+        shutdown,
+        ended,
+    }
 }
 
 impl Role {
     async fn stop(self) {
         self.shutdown.cancel();
-        tokio::time::timeout(PATIENCE, self.ended).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.ended)
+            .await
+            .unwrap()
+            .unwrap()
+            .unwrap();
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (u16, Value) {
@@ -333,7 +380,9 @@ impl Role {
 
     /// Follows the feed until `look` is content with everything seen so far.
     async fn watch<T>(&self, from: u64, mut look: impl FnMut(&Value) -> Option<T>) -> T {
-        let request = self.api.stream_request(Method::GET, &format!("/v1/watch?from={from}"));
+        let request = self
+            .api
+            .stream_request(Method::GET, &format!("/v1/watch?from={from}"));
         let mut stream = request.send().await.unwrap().bytes_stream();
         let mut text = Vec::new();
         let reading = async {
@@ -347,7 +396,9 @@ impl Role {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, reading).await.expect("seen in the feed")
+        tokio::time::timeout(PATIENCE, reading)
+            .await
+            .expect("seen in the feed")
     }
 
     async fn wait_running(&self, app: &str) -> Value {
@@ -377,14 +428,20 @@ async fn launch_break_and_heal(encoding: Encoding) {
     master.update(&victim, TaskState::Failed, Some(77));
     let uuid: Bytes = 77u64.to_be_bytes().repeat(2).into();
     master
-        .until("the relaunch", |script| (script.running.len() == 3).then_some(()))
+        .until("the relaunch", |script| {
+            (script.running.len() == 3).then_some(())
+        })
         .await;
     master
         .until("the acknowledgement", |script| {
             script
                 .calls
                 .iter()
-                .any(|(call, _)| call.acknowledge.as_ref().is_some_and(|ack| ack.uuid == uuid))
+                .any(|(call, _)| {
+                    call.acknowledge
+                        .as_ref()
+                        .is_some_and(|ack| ack.uuid == uuid)
+                })
                 .then_some(())
         })
         .await;
@@ -394,15 +451,25 @@ async fn launch_break_and_heal(encoding: Encoding) {
             again.then(|| record["name"].as_str().unwrap().to_owned())
         })
         .await;
-    let (_, answer) = role.call(Method::GET, &format!("/taskgroups/{id}/location"), None).await;
+    let (_, answer) = role
+        .call(Method::GET, &format!("/taskgroups/{id}/location"), None)
+        .await;
     assert_eq!(answer["data"]["agent"]["endpoint"], "http://127.0.0.1:5051");
     assert_eq!(answer["data"]["executorId"], id.as_str());
     assert_eq!(answer["data"]["tasks"][0]["name"], "svc");
-    let (status, _) = role.call(Method::DELETE, "/apps/arcade/web?kind=application", None).await;
+    let (status, _) = role
+        .call(Method::DELETE, "/apps/arcade/web?kind=application", None)
+        .await;
     assert_eq!(status, 404, "it is a process");
-    let (status, _) = role.call(Method::DELETE, "/apps/arcade/web?kind=process", None).await;
+    let (status, _) = role
+        .call(Method::DELETE, "/apps/arcade/web?kind=process", None)
+        .await;
     assert_eq!(status, 200);
-    master.until("the end of all", |script| script.running.is_empty().then_some(())).await;
+    master
+        .until("the end of all", |script| {
+            script.running.is_empty().then_some(())
+        })
+        .await;
     role.stop().await;
 }
 
@@ -434,11 +501,16 @@ async fn a_restarted_scheduler_keeps_its_framework_and_asks_for_its_tasks() {
     let role = start(settings, None).await;
     let again = master
         .until("the second subscription", |script| {
-            let mut subscribes = script.calls.iter().filter(|(call, _)| call.subscribe.is_some());
+            let mut subscribes = script
+                .calls
+                .iter()
+                .filter(|(call, _)| call.subscribe.is_some());
             subscribes.nth(1).map(|(call, _)| call.clone())
         })
         .await;
-    let id = Some(FrameworkId { value: "F-1".to_owned() });
+    let id = Some(FrameworkId {
+        value: "F-1".to_owned(),
+    });
     assert_eq!(again.framework_id, id);
     assert_eq!(again.subscribe.unwrap().framework_info.id, id);
     master
@@ -448,7 +520,10 @@ async fn a_restarted_scheduler_keeps_its_framework_and_asks_for_its_tasks() {
         })
         .await;
     let after = master.with(|script| script.running.clone());
-    let kept = before.keys().filter(|task| after.contains_key(*task)).count();
+    let kept = before
+        .keys()
+        .filter(|task| after.contains_key(*task))
+        .count();
     assert_eq!(kept, 1, "the survivor was not touched");
     master.update(&ghost, TaskState::Running, None);
     master
@@ -472,20 +547,32 @@ async fn a_lost_stream_is_taken_up_at_once_and_redirects_are_followed() {
     let started = Instant::now();
     leader.cut();
     leader
-        .until("a new subscription", |script| (script.subscriptions == 2).then_some(()))
+        .until("a new subscription", |script| {
+            (script.subscriptions == 2).then_some(())
+        })
         .await;
     assert!(started.elapsed() < Duration::from_secs(2));
-    let (status, _) = role.call(Method::POST, "/apps/arcade/web/scale?instances=3", None).await;
+    let (status, _) = role
+        .call(Method::POST, "/apps/arcade/web/scale?instances=3", None)
+        .await;
     assert_eq!(status, 200);
-    leader.until("three tasks", |script| (script.running.len() == 3).then_some(())).await;
+    leader
+        .until("three tasks", |script| {
+            (script.running.len() == 3).then_some(())
+        })
+        .await;
     // A framework that the master gave up is said, and tried for ever.
     leader.send(&Event {
         r#type: Some(event::Type::Error.number()),
-        error: Some(event::Error { message: "Framework has been removed".to_owned() }),
+        error: Some(event::Error {
+            message: "Framework has been removed".to_owned(),
+        }),
         ..Event::default()
     });
     leader
-        .until("one more subscription", |script| (script.subscriptions == 3).then_some(()))
+        .until("one more subscription", |script| {
+            (script.subscriptions == 3).then_some(())
+        })
         .await;
     role.stop().await;
 }
@@ -503,11 +590,17 @@ async fn a_second_scheduler_fences_the_first() {
     first.wait_running("web").await;
     let second = start(settings, Some(store)).await;
     // Its next write is refused, and it leaves without an answer that would be a lie.
-    let refused = first.api.request(Method::POST, "/v1/configmap").json(&json!({
+    let refused = first
+        .api
+        .request(Method::POST, "/v1/configmap")
+        .json(&json!({
         "kind": "configmap", "metadata": {"name": "c", "namespace": "arcade"}, "datas": {}}));
     let answer = refused.send().await;
     assert!(answer.map_or(true, |answer| !answer.status().is_success()));
-    let end = tokio::time::timeout(PATIENCE, first.ended).await.unwrap().unwrap();
+    let end = tokio::time::timeout(PATIENCE, first.ended)
+        .await
+        .unwrap()
+        .unwrap();
     assert!(end.unwrap_err().to_string().contains("taken over"));
     first.shutdown.cancel();
     second.stop().await;
@@ -522,7 +615,9 @@ async fn secrets_are_sealed_in_the_store_and_masked_in_every_answer() {
     let content = "dmVyeS1zZWNyZXQtd29yZA==";
     let secret = json!({"apiVersion": "v4", "KIND": "secret",
         "metadata": {"name": "db", "namespace": "arcade"}, "datas": {"dsn": {"content": content}}});
-    let (status, _) = role.call(Method::POST, "/secret", Some(secret.clone())).await;
+    let (status, _) = role
+        .call(Method::POST, "/secret", Some(secret.clone()))
+        .await;
     assert_eq!(status, 200);
     let (status, answer) = role.call(Method::POST, "/secret", Some(secret)).await;
     assert_eq!((status, &answer["code"]), (409, &json!(1_405_201)));
@@ -545,18 +640,27 @@ async fn secrets_are_sealed_in_the_store_and_masked_in_every_answer() {
     role.stop().await;
     for entry in std::fs::read_dir(directory.path()).unwrap() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-        assert!(!bytes.windows(content.len()).any(|window| window == content.as_bytes()));
+        assert!(
+            !bytes
+                .windows(content.len())
+                .any(|window| window == content.as_bytes())
+        );
     }
     let role = start(settings, None).await;
     let version = serde_json::to_value(version).unwrap();
     assert_eq!(role.call(Method::POST, "/apps", Some(version)).await.0, 200);
     role.wait_running("web").await;
     let accept = &master.calls(CallType::Accept)[0];
-    let launch = accept.accept.as_ref().unwrap().operations[0].launch_group.as_ref().unwrap();
+    let launch = accept.accept.as_ref().unwrap().operations[0]
+        .launch_group
+        .as_ref()
+        .unwrap();
     let data = launch.task_group.tasks[0].data.as_ref().unwrap();
     let data: bcs_model::dataclass::DataClass = serde_json::from_slice(data).unwrap();
     assert_eq!(data.msgs[0].secret.as_ref().unwrap().value, content);
-    let (_, groups) = role.call(Method::GET, "/apps/arcade/web/taskgroups", None).await;
+    let (_, groups) = role
+        .call(Method::GET, "/apps/arcade/web/taskgroups", None)
+        .await;
     assert!(!groups.to_string().contains(content));
     role.stop().await;
 }
@@ -566,12 +670,20 @@ async fn bad_requests_get_an_envelope_with_a_true_status() {
     let master = Master::start().await;
     let directory = tempfile::tempdir().unwrap();
     let role = start(settings(&master, directory.path(), Encoding::Json), None).await;
-    let garbage = role.api.request(Method::POST, "/v1/apps").body("{\"Instances\": [}");
+    let garbage = role
+        .api
+        .request(Method::POST, "/v1/apps")
+        .body("{\"Instances\": [}");
     let response = garbage.send().await.unwrap();
     assert_eq!(response.status(), 400);
     let cases = [
         (Method::GET, "/apps/arcade/none", 404, 1_405_202),
-        (Method::POST, "/apps/arcade/none/scale?instances=x", 400, 1_405_007),
+        (
+            Method::POST,
+            "/apps/arcade/none/scale?instances=x",
+            400,
+            1_405_007,
+        ),
         (Method::DELETE, "/configmap/arcade/none", 404, 1_405_202),
         (Method::PUT, "/taskgroup/1.2/rescheduler", 404, 1_405_202),
         (Method::POST, "/deployment/arcade/web", 501, 1_405_200),
@@ -581,7 +693,11 @@ async fn bad_requests_get_an_envelope_with_a_true_status() {
     ];
     for (method, path, status, code) in cases {
         let (got, answer) = role.call(method, path, None).await;
-        assert_eq!((got, answer["code"].as_i64().unwrap()), (status, code), "{path}: {answer}");
+        assert_eq!(
+            (got, answer["code"].as_i64().unwrap()),
+            (status, code),
+            "{path}: {answer}"
+        );
         assert_eq!(answer["result"], false);
         assert!(answer["message"].as_str().unwrap().len() > 5);
     }
@@ -593,16 +709,25 @@ async fn a_reader_resumes_where_it_was_and_hears_of_deletes() {
     let master = Master::start().await;
     let directory = tempfile::tempdir().unwrap();
     let role = start(settings(&master, directory.path(), Encoding::Json), None).await;
-    let config = |name: &str| json!({"metadata": {"name": name, "namespace": "arcade"}, "datas": {}});
-    role.call(Method::POST, "/configmap", Some(config("a"))).await;
-    let revision = role
-        .watch(0, |record| (record["type"] == "SYNCED").then(|| record["revision"].as_u64().unwrap()))
+    let config =
+        |name: &str| json!({"metadata": {"name": name, "namespace": "arcade"}, "datas": {}});
+    role.call(Method::POST, "/configmap", Some(config("a")))
         .await;
-    role.call(Method::POST, "/configmap", Some(config("b"))).await;
+    let revision = role
+        .watch(0, |record| {
+            (record["type"] == "SYNCED").then(|| record["revision"].as_u64().unwrap())
+        })
+        .await;
+    role.call(Method::POST, "/configmap", Some(config("b")))
+        .await;
     role.call(Method::DELETE, "/configmap/arcade/a", None).await;
     let mut seen = Vec::new();
     role.watch(revision, |record| {
-        seen.push(format!("{} {}", record["type"].as_str().unwrap(), record["name"].as_str().unwrap()));
+        seen.push(format!(
+            "{} {}",
+            record["type"].as_str().unwrap(),
+            record["name"].as_str().unwrap()
+        ));
         (seen.len() == 2).then_some(())
     })
     .await;
@@ -622,12 +747,27 @@ async fn two_hundred_taskgroups_leave_in_one_accept() {
     role.create("web", 200).await;
     let accepted = master
         .until("all accepted", |script| {
-            let operations = |call: &Call| call.accept.as_ref().map_or(0, |accept| accept.operations.len());
+            let operations = |call: &Call| {
+                call.accept
+                    .as_ref()
+                    .map_or(0, |accept| accept.operations.len())
+            };
             let all: usize = script.calls.iter().map(|(call, _)| operations(call)).sum();
-            (all >= 201).then(|| script.calls.iter().rev().find(|(call, _)| call.accept.is_some()).unwrap().1)
+            (all >= 201).then(|| {
+                script
+                    .calls
+                    .iter()
+                    .rev()
+                    .find(|(call, _)| call.accept.is_some())
+                    .unwrap()
+                    .1
+            })
         })
         .await;
-    println!("200 taskgroups accepted after {:?}", accepted.duration_since(started));
+    println!(
+        "200 taskgroups accepted after {:?}",
+        accepted.duration_since(started)
+    );
     assert!(accepted.duration_since(started) < Duration::from_secs(3));
     assert_eq!(master.calls(CallType::Accept).len(), 2);
     role.wait_running("web").await;
@@ -643,7 +783,11 @@ async fn two_hundred_taskgroups_leave_in_one_accept() {
         let started = Instant::now();
         let uuid = master.fresh();
         master.update(&victim, TaskState::Failed, Some(uuid));
-        master.until("the relaunch", |script| (script.running.len() == 201).then_some(())).await;
+        master
+            .until("the relaunch", |script| {
+                (script.running.len() == 201).then_some(())
+            })
+            .await;
         times.push(started.elapsed());
     }
     times.sort();

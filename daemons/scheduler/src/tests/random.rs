@@ -80,11 +80,14 @@ fn check(sim: &Sim, disowned: &BTreeSet<String>) {
                 })
                 .filter(|id| sim.agents[&sim.tasks[*id].agent].reachable)
                 .collect();
-            let known =
-                here.iter().filter(|id| sim.cluster.find(&sim.tasks[**id].executor).is_some());
+            let known = here
+                .iter()
+                .filter(|id| sim.cluster.find(&sim.tasks[**id].executor).is_some());
             assert!(known.count() <= 1, "{app} index {index}: {here:?}");
         }
-        let Some(app) = sim.cluster.apps.get(&name(app)) else { continue };
+        let Some(app) = sim.cluster.apps.get(&name(app)) else {
+            continue;
+        };
         let counts: bcs_model::status::StatusCounts =
             app.groups().map(|group| group.group.status).collect();
         assert_eq!(app.counts, counts);
@@ -110,11 +113,12 @@ fn check(sim: &Sim, disowned: &BTreeSet<String>) {
 fn run(happenings: Vec<Happening>) {
     let mut sim = Sim::new(3);
     let mut disowned: BTreeSet<String> = BTreeSet::new();
-    let mut ticket = 0;
-    for happening in happenings {
-        ticket += 1;
+    for (ticket, happening) in (1..).zip(happenings) {
         let order = |sim: &mut Sim, command| {
-            sim.step(Event::Command { ticket, command: Box::new(command) });
+            sim.step(Event::Command {
+                ticket,
+                command: Box::new(command),
+            });
         };
         match happening {
             Happening::Create(app, count) => {
@@ -123,7 +127,14 @@ fn run(happenings: Vec<Happening>) {
             }
             Happening::Scale(app, count) => {
                 let name = name(APPS[usize::from(app)]);
-                order(&mut sim, Command::Scale { name, instances: count.into(), kind: None });
+                order(
+                    &mut sim,
+                    Command::Scale {
+                        name,
+                        instances: count.into(),
+                        kind: None,
+                    },
+                );
             }
             Happening::Update(app, count) => {
                 let app = APPS[usize::from(app)];
@@ -144,12 +155,27 @@ fn run(happenings: Vec<Happening>) {
                 let away = sim.live(app).into_values().flatten();
                 let away = away.filter(|id| !sim.agents[&sim.tasks[id].agent].reachable);
                 disowned.extend(away);
-                order(&mut sim, Command::Delete { name: name(app), enforce, kind: None });
+                order(
+                    &mut sim,
+                    Command::Delete {
+                        name: name(app),
+                        enforce,
+                        kind: None,
+                    },
+                );
             }
             Happening::Reschedule(app, index) => {
-                let group = sim.cluster.group(&name(APPS[usize::from(app)]), index.into());
+                let group = sim
+                    .cluster
+                    .group(&name(APPS[usize::from(app)]), index.into());
                 if let Some(id) = group.map(|group| group.group.id.clone()) {
-                    order(&mut sim, Command::Reschedule { taskgroup: id, retain_seconds: 0 });
+                    order(
+                        &mut sim,
+                        Command::Reschedule {
+                            taskgroup: id,
+                            retain_seconds: 0,
+                        },
+                    );
                 }
             }
             Happening::Deliver(count) => {
@@ -216,7 +242,14 @@ fn heal(sim: &mut Sim) {
             .map(|id| (id.clone(), sim.tasks[&id].stopping))
             .collect();
         for (id, stopping) in late {
-            sim.progress(&id, if stopping { TaskState::Killed } else { TaskState::Running });
+            sim.progress(
+                &id,
+                if stopping {
+                    TaskState::Killed
+                } else {
+                    TaskState::Running
+                },
+            );
         }
         sim.settle();
         sim.pass(400_000);
@@ -237,7 +270,12 @@ fn heal(sim: &mut Sim) {
         assert_eq!(sim.indexes(app), (0..wanted).collect::<Vec<_>>());
         assert_eq!(record.record.operation, None);
         let application = &record.record.application;
-        assert_eq!(application.status, AppStatus::Running, "{}", application.message);
+        assert_eq!(
+            application.status,
+            AppStatus::Running,
+            "{}",
+            application.message
+        );
         assert_eq!(application.running_instances, wanted);
         known += wanted;
     }

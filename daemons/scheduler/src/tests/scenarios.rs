@@ -1,8 +1,8 @@
 //! What people do, one thing at a time.
 
 use bcs_mesos::TaskState;
-use bcs_mesos::scheduler::call::Type as CallType;
 use bcs_mesos::WireName as _;
+use bcs_mesos::scheduler::call::Type as CallType;
 use bcs_model::dataclass::DataClass;
 use bcs_model::status::{AppStatus, Status};
 use bcs_model::v4::{ConfigMap, ConfigMapItem};
@@ -15,7 +15,8 @@ use crate::core::query::Query;
 use crate::core::records::Cause;
 
 fn create(sim: &mut Sim, app: &str, instances: i64) {
-    sim.order(Command::Create(Box::new(process(app, instances)))).unwrap();
+    sim.order(Command::Create(Box::new(process(app, instances))))
+        .unwrap();
     sim.settle();
 }
 
@@ -31,8 +32,16 @@ fn a_launch_is_packed_into_one_accept_per_host_and_runs() {
         .collect();
     assert_eq!(accepts, [3, 3], "spread over both hosts, one ACCEPT each");
     let app = sim.application("web");
-    assert_eq!((app.status, app.instances, app.running_instances), (AppStatus::Running, 6, 6));
-    assert_eq!(app.pods.len(), 6);
+    assert_eq!(
+        (app.status, app.instances, app.running_instances),
+        (AppStatus::Running, 6, 6)
+    );
+    let question = Query::Application {
+        name: name("web"),
+        kind: None,
+    };
+    let answer = sim.order(Command::Query(question)).unwrap();
+    assert_eq!(answer["Pods"].as_array().unwrap().len(), 6);
 }
 
 #[test]
@@ -45,10 +54,26 @@ fn ports_are_drawn_before_templates_are_rendered() {
         let data: DataClass = serde_json::from_slice(info.data.as_ref().unwrap()).unwrap();
         let process = data.proc_info.unwrap();
         assert_eq!(process.work_path, format!("${{work_base_dir}}/svc-{index}"));
-        assert_eq!(process.pid_file, format!("${{work_base_dir}}/svc-{index}/svc.pid"));
-        let variables = &info.command.as_ref().unwrap().environment.as_ref().unwrap().variables;
+        assert_eq!(
+            process.pid_file,
+            format!("${{work_base_dir}}/svc-{index}/svc.pid")
+        );
+        let variables = &info
+            .command
+            .as_ref()
+            .unwrap()
+            .environment
+            .as_ref()
+            .unwrap()
+            .variables;
         let value = |name: &str| {
-            variables.iter().find(|variable| variable.name == name).unwrap().value.clone().unwrap()
+            variables
+                .iter()
+                .find(|variable| variable.name == name)
+                .unwrap()
+                .value
+                .clone()
+                .unwrap()
         };
         assert_eq!(value("LISTEN"), value("PORT_main"));
         assert!(ports.insert(value("LISTEN").parse::<u64>().unwrap()));
@@ -65,7 +90,10 @@ fn a_failed_process_is_replaced_in_the_same_step() {
     sim.automatic = false;
     let calls = sim.calls.len();
     sim.deliver();
-    assert!(sim.calls[calls..].iter().any(|call| call.accept.is_some()), "no wait, no timer");
+    assert!(
+        sim.calls[calls..].iter().any(|call| call.accept.is_some()),
+        "no wait, no timer"
+    );
     sim.automatic = true;
     let new = sim.task("web", 1);
     assert_ne!(old, new);
@@ -105,7 +133,11 @@ fn interval_backoff_and_maxtimes_are_kept() {
     sim.settle();
     assert!(sim.indexes("web").is_empty());
     let group = sim.cluster.group(&name("web"), 0).unwrap();
-    assert!(group.group.message.contains("maxtimes"), "{}", group.group.message);
+    assert!(
+        group.group.message.contains("maxtimes"),
+        "{}",
+        group.group.message
+    );
 }
 
 #[test]
@@ -122,10 +154,15 @@ fn a_finished_process_stays_finished_on_failure_policy() {
     sim.settle();
     assert_eq!(sim.application("job").status, AppStatus::Finish);
     // What is reported after an end is not believed.
-    let id = sim.cluster.group(&name("job"), 0).unwrap().group.taskgroup[0].id.clone();
+    let id = sim.cluster.group(&name("job"), 0).unwrap().group.taskgroup[0]
+        .id
+        .clone();
     sim.tell(&id, TaskState::Running);
     sim.settle();
-    assert_eq!(sim.cluster.group(&name("job"), 0).unwrap().group.status, Status::Finish);
+    assert_eq!(
+        sim.cluster.group(&name("job"), 0).unwrap().group.status,
+        Status::Finish
+    );
 }
 
 #[test]
@@ -133,7 +170,11 @@ fn scaling_goes_by_index_both_ways() {
     let mut sim = Sim::new(2);
     create(&mut sim, "web", 2);
     let scale = |sim: &mut Sim, instances| {
-        let order = Command::Scale { name: name("web"), instances, kind: None };
+        let order = Command::Scale {
+            name: name("web"),
+            instances,
+            kind: None,
+        };
         sim.order(order).unwrap();
         sim.settle();
         assert_eq!(sim.application("web").status, AppStatus::Running);
@@ -143,7 +184,11 @@ fn scaling_goes_by_index_both_ways() {
     assert_eq!(scale(&mut sim, 1), [0]);
     assert_eq!(sim.cluster.apps[&name("web")].slots.len(), 1);
     assert_eq!(scale(&mut sim, 3), [0, 1, 2]);
-    let order = Command::Scale { name: name("web"), instances: 0, kind: None };
+    let order = Command::Scale {
+        name: name("web"),
+        instances: 0,
+        kind: None,
+    };
     assert_eq!(sim.order(order).unwrap_err().status, 400);
 }
 
@@ -164,21 +209,41 @@ fn an_update_recreates_the_first_indexes_and_a_rollback_goes_back() {
     assert_eq!(sim.order(update(4)).unwrap_err().status, 400);
     sim.order(update(2)).unwrap();
     let refused = sim.order(update(2)).unwrap_err();
-    assert!(refused.message.contains("Operation Not Allowed"), "{}", refused.message);
+    assert!(
+        refused.message.contains("Operation Not Allowed"),
+        "{}",
+        refused.message
+    );
     sim.settle();
     let command = |sim: &Sim, index| {
-        sim.tasks[&sim.task("web", index)].info.command.clone().unwrap().value.unwrap()
+        sim.tasks[&sim.task("web", index)]
+            .info
+            .command
+            .clone()
+            .unwrap()
+            .value
+            .unwrap()
     };
     assert_eq!(sim.indexes("web"), [0, 1, 2]);
     assert_eq!(command(&sim, 0), "/new");
     assert_eq!(command(&sim, 1), "/new");
     assert_eq!(sim.task("web", 2), old[2], "not touched");
     assert_eq!(sim.application("web").define_instances, 3);
-    sim.order(Command::Rollback { name: name("web"), to: Some(first) }).unwrap();
+    sim.order(Command::Rollback {
+        name: name("web"),
+        to: Some(first),
+    })
+    .unwrap();
     sim.settle();
     assert_eq!(sim.indexes("web"), [0, 1, 2]);
     assert!(command(&sim, 0).ends_with("start.sh") && command(&sim, 2).ends_with("start.sh"));
-    assert!(sim.order(Command::Rollback { name: name("web"), to: Some("1".into()) }).is_err());
+    assert!(
+        sim.order(Command::Rollback {
+            name: name("web"),
+            to: Some("1".into())
+        })
+        .is_err()
+    );
 }
 
 #[test]
@@ -187,18 +252,40 @@ fn versions_are_kept_and_trimmed() {
     create(&mut sim, "web", 1);
     for _ in 0..8 {
         let version = Box::new(process("web", 1));
-        let order = Command::Update { name: name("web"), version, instances: 1, resources_only: false };
+        let order = Command::Update {
+            name: name("web"),
+            version,
+            instances: 1,
+            resources_only: false,
+        };
         sim.order(order).unwrap();
         sim.settle();
     }
-    let stored = sim.store.keys().filter(|key| key.starts_with("version/")).count();
+    let stored = sim
+        .store
+        .keys()
+        .filter(|key| key.starts_with("version/"))
+        .count();
     assert_eq!(stored, 4, "the current one and three before it");
-    sim.order(Command::Delete { name: name("web"), enforce: false, kind: None }).unwrap();
+    sim.order(Command::Delete {
+        name: name("web"),
+        enforce: false,
+        kind: None,
+    })
+    .unwrap();
     sim.settle();
-    assert_eq!(sim.store.keys().map(String::as_str).collect::<Vec<_>>(), ["framework", "stamp"]);
+    assert_eq!(
+        sim.store.keys().map(String::as_str).collect::<Vec<_>>(),
+        ["framework", "stamp"]
+    );
     assert!(sim.running().is_empty());
     let last = sim.changes.last().unwrap();
-    assert!(sim.changes.iter().any(|change| change.kind == "application" && change.object.is_none()), "{last:?}");
+    assert!(
+        sim.changes
+            .iter()
+            .any(|change| change.kind == "application" && change.object.is_none()),
+        "{last:?}"
+    );
 }
 
 #[test]
@@ -206,7 +293,11 @@ fn a_delete_waits_for_the_end_and_a_forced_one_does_not() {
     let mut sim = Sim::new(1);
     create(&mut sim, "web", 2);
     sim.automatic = false;
-    let delete = |enforce| Command::Delete { name: name("web"), enforce, kind: None };
+    let delete = |enforce| Command::Delete {
+        name: name("web"),
+        enforce,
+        kind: None,
+    };
     sim.order(delete(false)).unwrap();
     sim.settle();
     assert_eq!(sim.application("web").status, AppStatus::Operating);
@@ -229,8 +320,18 @@ fn a_stop_without_an_answer_is_ordered_again() {
     let mut sim = Sim::new(1);
     create(&mut sim, "web", 1);
     sim.automatic = false;
-    sim.order(Command::Delete { name: name("web"), enforce: false, kind: None }).unwrap();
-    let count = |sim: &Sim| sim.calls.iter().filter(|call| call.shutdown.is_some()).count();
+    sim.order(Command::Delete {
+        name: name("web"),
+        enforce: false,
+        kind: None,
+    })
+    .unwrap();
+    let count = |sim: &Sim| {
+        sim.calls
+            .iter()
+            .filter(|call| call.shutdown.is_some())
+            .count()
+    };
     assert_eq!(count(&sim), 1);
     sim.pass(12_000);
     assert_eq!(count(&sim), 2);
@@ -253,11 +354,19 @@ fn what_fits_nowhere_says_why_host_by_host_and_starts_when_it_fits() {
     sim.pass(1_900_000);
     sim.settle();
     assert_eq!(sim.application("more").status, AppStatus::Abnormal);
-    sim.order(Command::Scale { name: name("big"), instances: 2, kind: None }).unwrap();
+    sim.order(Command::Scale {
+        name: name("big"),
+        instances: 2,
+        kind: None,
+    })
+    .unwrap();
     sim.settle();
     assert_eq!(sim.indexes("more"), [0, 1, 2, 3]);
     let app = sim.application("more");
-    assert_eq!((app.status, app.message.as_str()), (AppStatus::Running, "application is running"));
+    assert_eq!(
+        (app.status, app.message.as_str()),
+        (AppStatus::Running, "application is running")
+    );
 }
 
 #[test]
@@ -265,7 +374,12 @@ fn a_launch_that_waits_for_room_can_be_made_smaller() {
     let mut sim = Sim::new(1);
     create(&mut sim, "big", 50);
     assert_eq!(sim.application("big").status, AppStatus::Operating);
-    sim.order(Command::Scale { name: name("big"), instances: 3, kind: None }).unwrap();
+    sim.order(Command::Scale {
+        name: name("big"),
+        instances: 3,
+        kind: None,
+    })
+    .unwrap();
     sim.settle();
     assert_eq!(sim.indexes("big"), [0, 1, 2]);
     assert_eq!(sim.application("big").status, AppStatus::Running);
@@ -276,11 +390,24 @@ fn disabled_and_tainted_hosts_take_nothing_new() {
     let mut sim = Sim::new(1);
     create(&mut sim, "web", 1);
     let ips = vec!["host-agent-0".to_owned()];
-    sim.order(Command::Enable { ips: ips.clone(), enabled: false }).unwrap();
-    sim.order(Command::Scale { name: name("web"), instances: 2, kind: None }).unwrap();
+    sim.order(Command::Enable {
+        ips: ips.clone(),
+        enabled: false,
+    })
+    .unwrap();
+    sim.order(Command::Scale {
+        name: name("web"),
+        instances: 2,
+        kind: None,
+    })
+    .unwrap();
     sim.settle();
     assert_eq!(sim.indexes("web"), [0]);
-    assert!(sim.application("web").message.contains("host-agent-0: disabled"));
+    assert!(
+        sim.application("web")
+            .message
+            .contains("host-agent-0: disabled")
+    );
     let taint = bcs_model::v4::Taint {
         inner_ip: "host-agent-0".to_owned(),
         no_schedule: [("dedicated".to_owned(), "db".to_owned())].into(),
@@ -288,12 +415,22 @@ fn disabled_and_tainted_hosts_take_nothing_new() {
     sim.order(Command::Taint(vec![taint])).unwrap();
     sim.order(Command::Enable { ips, enabled: true }).unwrap();
     sim.settle();
-    assert!(sim.application("web").message.contains("taint dedicated=db is not tolerated"));
-    let clean = bcs_model::v4::Taint { inner_ip: "host-agent-0".to_owned(), ..Default::default() };
+    assert!(
+        sim.application("web")
+            .message
+            .contains("taint dedicated=db is not tolerated")
+    );
+    let clean = bcs_model::v4::Taint {
+        inner_ip: "host-agent-0".to_owned(),
+        ..Default::default()
+    };
     sim.order(Command::Taint(vec![clean])).unwrap();
     sim.settle();
     assert_eq!(sim.indexes("web"), [0, 1]);
-    let unknown = Command::Enable { ips: vec!["10.9.9.9".to_owned()], enabled: false };
+    let unknown = Command::Enable {
+        ips: vec!["10.9.9.9".to_owned()],
+        enabled: false,
+    };
     assert_eq!(sim.order(unknown).unwrap_err().status, 404);
 }
 
@@ -314,16 +451,26 @@ fn a_missing_configmap_is_named_and_its_coming_starts_what_waited() {
     sim.settle();
     assert!(sim.indexes("web").is_empty());
     let message = &sim.application("web").message;
-    assert!(message.contains("configmap \"cfg\" does not exist"), "{message}");
+    assert!(
+        message.contains("configmap \"cfg\" does not exist"),
+        "{message}"
+    );
     let mut object = ConfigMap::default();
     object.metadata.name = "cfg".to_owned();
     object.metadata.namespace = "arcade".to_owned();
-    let put = |object: &ConfigMap, create| Command::PutConfigMap { object: Box::new(object.clone()), create };
+    let put = |object: &ConfigMap, create| Command::PutConfigMap {
+        object: Box::new(object.clone()),
+        create,
+    };
     sim.order(put(&object, true)).unwrap();
     assert!(sim.application("web").message.contains("no key \"main\""));
     assert_eq!(sim.order(put(&object, true)).unwrap_err().status, 409);
     let content = "bGlzdGVuPTE=".to_owned();
-    let item = ConfigMapItem { item_type: "file".to_owned(), content, ..ConfigMapItem::default() };
+    let item = ConfigMapItem {
+        item_type: "file".to_owned(),
+        content,
+        ..ConfigMapItem::default()
+    };
     object.datas.insert("main".to_owned(), item);
     sim.order(put(&object, false)).unwrap();
     sim.settle();
@@ -333,7 +480,10 @@ fn a_missing_configmap_is_named_and_its_coming_starts_what_waited() {
     assert_eq!(file.to, "${work_base_dir}/svc-0/main.toml");
     assert_eq!(file.base64, "bGlzdGVuPTE=");
     let record = sim.cluster.group(&name("web"), 0).unwrap();
-    assert!(record.group.taskgroup[0].data_class.msgs.is_empty(), "contents stay out of records");
+    assert!(
+        record.group.taskgroup[0].data_class.msgs.is_empty(),
+        "contents stay out of records"
+    );
 }
 
 #[test]
@@ -349,7 +499,10 @@ fn a_lost_host_is_healed_by_always_and_its_return_makes_no_double() {
     sim.lose("agent-0");
     sim.settle();
     assert_eq!(sim.application("web").status, AppStatus::Abnormal);
-    assert_eq!(sim.cluster.replacing(&name("web"), lost[0]), Some(Cause::Lost));
+    assert_eq!(
+        sim.cluster.replacing(&name("web"), lost[0]),
+        Some(Cause::Lost)
+    );
     // It comes back in time: nothing was replaced.
     let before = sim.running();
     sim.regain("agent-0");
@@ -393,14 +546,29 @@ fn a_reschedule_keeps_the_index_and_can_keep_the_host() {
     let mut sim = Sim::new(2);
     create(&mut sim, "web", 2);
     let id = sim.cluster.group(&name("web"), 1).unwrap().group.id.clone();
-    let host = sim.cluster.group(&name("web"), 1).unwrap().group.host_name.clone();
-    sim.order(Command::Reschedule { taskgroup: id.clone(), retain_seconds: 60 }).unwrap();
+    let host = sim
+        .cluster
+        .group(&name("web"), 1)
+        .unwrap()
+        .group
+        .host_name
+        .clone();
+    sim.order(Command::Reschedule {
+        taskgroup: id.clone(),
+        retain_seconds: 60,
+    })
+    .unwrap();
     sim.settle();
     assert_eq!(sim.indexes("web"), [0, 1]);
     let group = &sim.cluster.group(&name("web"), 1).unwrap().group;
     assert_ne!(group.id, id);
     assert_eq!((group.rescheduled_times, &group.host_name), (1, &host));
-    let gone = sim.order(Command::Reschedule { taskgroup: id, retain_seconds: 0 }).unwrap_err();
+    let gone = sim
+        .order(Command::Reschedule {
+            taskgroup: id,
+            retain_seconds: 0,
+        })
+        .unwrap_err();
     assert_eq!(gone.status, 404);
 }
 
@@ -426,7 +594,10 @@ fn limits_change_in_place_where_there_is_room() {
         .filter(|call| call.r#type == Some(CallType::Message.number()))
         .filter_map(|call| call.message.as_ref())
         .map(|message| {
-            (message.executor_id.value.clone(), serde_json::from_slice(&message.data).unwrap())
+            (
+                message.executor_id.value.clone(),
+                serde_json::from_slice(&message.data).unwrap(),
+            )
         })
         .collect();
     assert_eq!(messages.len(), 2);
@@ -440,7 +611,10 @@ fn limits_change_in_place_where_there_is_room() {
     assert_eq!(sim.running(), before, "nothing was restarted");
     assert_eq!(sim.application("web").status, AppStatus::Running);
     let growth = sim.cluster.hosts.growth("agent-0");
-    assert!((growth.cpus - 1.0).abs() < 1e-9, "the growth is no longer given to others");
+    assert!(
+        (growth.cpus - 1.0).abs() < 1e-9,
+        "the growth is no longer given to others"
+    );
 }
 
 #[test]
@@ -450,7 +624,10 @@ fn failing_health_checks_end_a_task_after_the_limit() {
     version.process[0].health_checks = vec![bcs_model::version::HealthCheck {
         check_type: "TCP".to_owned(),
         consecutive_failures: 3,
-        tcp: Some(bcs_model::version::TcpCheck { port: 0, port_name: "main".to_owned() }),
+        tcp: Some(bcs_model::version::TcpCheck {
+            port: 0,
+            port_name: "main".to_owned(),
+        }),
         ..Default::default()
     }];
     sim.order(Command::Create(Box::new(version))).unwrap();
@@ -470,7 +647,9 @@ fn failing_health_checks_end_a_task_after_the_limit() {
         let info = serde_json::to_vec(&info).unwrap();
         let message = bcs_model::message::BcsMessage {
             kind: bcs_model::message::MessageType::TaskStatus,
-            task_id: Some(bcs_model::message::MessageTaskId { value: task.clone() }),
+            task_id: Some(bcs_model::message::MessageTaskId {
+                value: task.clone(),
+            }),
             task_status: Some(base64::engine::general_purpose::STANDARD.encode(info)),
             ..Default::default()
         };
@@ -485,7 +664,11 @@ fn failing_health_checks_end_a_task_after_the_limit() {
     assert!(sim.tasks[&task].stopping, "SHUTDOWN is ordered");
     let group = sim.cluster.group(&name("web"), 0).unwrap();
     assert_eq!(group.group.status, Status::Failed);
-    assert_eq!(sim.live("web")[&0].len(), 1, "the new one waits for the end of the old");
+    assert_eq!(
+        sim.live("web")[&0].len(),
+        1,
+        "the new one waits for the end of the old"
+    );
     sim.automatic = true;
     sim.progress(&task, TaskState::Killed);
     sim.settle();
@@ -501,16 +684,42 @@ fn names_and_quantities_are_checked_and_told() {
         change(&mut version);
         sim.order(Command::Create(Box::new(version))).unwrap_err()
     };
-    assert!(refused(&mut sim, &|version| version.id = "a.b".into()).message.contains("a.b"));
-    assert!(refused(&mut sim, &|version| version.run_as = "x/y".into()).message.contains("x/y"));
-    assert_eq!(refused(&mut sim, &|version| version.instances = 0).code, 1_405_008);
-    let bad = refused(&mut sim, &|version| version.process[0].resources.limits.cpu = "lots".into());
-    assert!(bad.message.contains("processes[0].resources.limits.cpu"), "{}", bad.message);
-    assert!(refused(&mut sim, &|version| version.process.clear()).message.contains("no containers"));
+    assert!(
+        refused(&mut sim, &|version| version.id = "a.b".into())
+            .message
+            .contains("a.b")
+    );
+    assert!(
+        refused(&mut sim, &|version| version.run_as = "x/y".into())
+            .message
+            .contains("x/y")
+    );
+    assert_eq!(
+        refused(&mut sim, &|version| version.instances = 0).code,
+        1_405_008
+    );
+    let bad = refused(&mut sim, &|version| {
+        version.process[0].resources.limits.cpu = "lots".into();
+    });
+    assert!(
+        bad.message.contains("processes[0].resources.limits.cpu"),
+        "{}",
+        bad.message
+    );
+    assert!(
+        refused(&mut sim, &|version| version.process.clear())
+            .message
+            .contains("no containers")
+    );
     create(&mut sim, "web", 1);
-    let twice = sim.order(Command::Create(Box::new(process("web", 1)))).unwrap_err();
+    let twice = sim
+        .order(Command::Create(Box::new(process("web", 1))))
+        .unwrap_err();
     assert_eq!((twice.status.as_u16(), twice.code), (409, 1_405_201));
-    let question = Query::Application { name: name("none"), kind: None };
+    let question = Query::Application {
+        name: name("none"),
+        kind: None,
+    };
     let none = sim.order(Command::Query(question)).unwrap_err();
     assert_eq!((none.status.as_u16(), none.code), (404, 1_405_202));
 }

@@ -70,7 +70,11 @@ pub(crate) struct Sim {
 }
 
 pub(crate) fn settings() -> Settings {
-    Settings { lost_grace: Duration::from_secs(5), version_history: 3, ..Settings::default() }
+    Settings {
+        lost_grace: Duration::from_secs(5),
+        version_history: 3,
+        ..Settings::default()
+    }
 }
 
 impl Sim {
@@ -83,7 +87,10 @@ impl Sim {
             tasks: BTreeMap::new(),
             agents: BTreeMap::new(),
             queue: VecDeque::new(),
-            now: Now { millis: 1, unix_millis: 1_700_000_000_000 },
+            now: Now {
+                millis: 1,
+                unix_millis: 1_700_000_000_000,
+            },
             answers: BTreeMap::new(),
             acknowledged: Vec::new(),
             calls: Vec::new(),
@@ -100,7 +107,11 @@ impl Sim {
                 .with_scalar("mem", 4096.0)
                 .with_scalar("disk", 4096.0)
                 .with_ranges("ports", &[(31_000, 31_099)]);
-            let agent = SimAgent { reachable: true, total, offered: BTreeMap::new() };
+            let agent = SimAgent {
+                reachable: true,
+                total,
+                offered: BTreeMap::new(),
+            };
             sim.agents.insert(format!("agent-{number}"), agent);
         }
         sim.subscribe();
@@ -149,13 +160,21 @@ impl Sim {
                 continue;
             }
             let id = format!("offer-{}", self.fresh());
-            self.agents.get_mut(&name).unwrap().offered.insert(id.clone(), free.clone());
+            self.agents
+                .get_mut(&name)
+                .unwrap()
+                .offered
+                .insert(id.clone(), free.clone());
             let offer = Offer {
                 id: OfferId { value: id },
-                agent_id: AgentId { value: name.clone() },
+                agent_id: AgentId {
+                    value: name.clone(),
+                },
                 hostname: format!("host-{name}"),
                 resources: free.to_wire(Some("*")),
-                allocation_info: Some(AllocationInfo { role: Some("*".to_owned()) }),
+                allocation_info: Some(AllocationInfo {
+                    role: Some("*".to_owned()),
+                }),
                 ..Offer::default()
             };
             self.queue.push_back(Event::Offers(vec![offer]));
@@ -220,7 +239,10 @@ impl Sim {
     /// Forgets everything that is not in the store, and connects anew.
     pub(crate) fn restart(&mut self) {
         let mut cluster = Cluster::new(rules(&settings()));
-        let entries = self.store.iter().map(|(key, value)| (key.as_str(), value.as_slice()));
+        let entries = self
+            .store
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_slice()));
         load(entries, &self.sealer, &mut cluster, self.now).unwrap();
         self.cluster = cluster;
         let batch = self.cluster.finish(self.now);
@@ -238,7 +260,10 @@ impl Sim {
                 let acknowledge = call.acknowledge.unwrap();
                 let uuid = acknowledge.uuid.to_vec();
                 if let Some(task) = self.tasks.get_mut(&acknowledge.task_id.value)
-                    && task.updates.front().is_some_and(|(front, _)| *front == uuid)
+                    && task
+                        .updates
+                        .front()
+                        .is_some_and(|(front, _)| *front == uuid)
                 {
                     task.updates.pop_front();
                     self.deliver_update(&acknowledge.task_id.value);
@@ -251,12 +276,20 @@ impl Sim {
                 }
                 self.calls.push(*call);
             }
-            Effect::Accept { call, taskgroups, session } => {
+            Effect::Accept {
+                call,
+                taskgroups,
+                session,
+            } => {
                 if session == self.session {
                     self.accept(&call);
                 } else {
                     let reason = "old connection".to_owned();
-                    self.queue.push_back(Event::AcceptFailed { taskgroups, certain: true, reason });
+                    self.queue.push_back(Event::AcceptFailed {
+                        taskgroups,
+                        certain: true,
+                        reason,
+                    });
                 }
                 self.calls.push(*call);
             }
@@ -265,7 +298,11 @@ impl Sim {
 
     fn accept(&mut self, call: &Call) {
         let accept = call.accept.as_ref().unwrap();
-        let offered: Vec<&str> = accept.offer_ids.iter().map(|id| id.value.as_str()).collect();
+        let offered: Vec<&str> = accept
+            .offer_ids
+            .iter()
+            .map(|id| id.value.as_str())
+            .collect();
         let agent = self
             .agents
             .iter()
@@ -275,7 +312,11 @@ impl Sim {
             .map(|(name, _)| name.clone());
         for operation in &accept.operations {
             let launch = operation.launch_group.as_ref().unwrap();
-            assert_eq!(launch.task_group.tasks.len(), 1, "one task per group in this simulation");
+            assert_eq!(
+                launch.task_group.tasks.len(),
+                1,
+                "one task per group in this simulation"
+            );
             for info in &launch.task_group.tasks {
                 let mut resources = Resources::from_wire(&info.resources).unwrap();
                 resources.add(&Resources::from_wire(&launch.executor.resources).unwrap());
@@ -292,7 +333,10 @@ impl Sim {
                 };
                 let mut total = self.agents[agent].total.clone();
                 total.subtract(&self.used(agent));
-                assert!(total.contains(&resources), "{agent} has {total}, launch wants {resources}");
+                assert!(
+                    total.contains(&resources),
+                    "{agent} has {total}, launch wants {resources}"
+                );
                 let task = SimTask {
                     executor: launch.executor.executor_id.value.clone(),
                     agent: agent.clone(),
@@ -303,7 +347,10 @@ impl Sim {
                     info: info.clone(),
                 };
                 let id = info.task_id.value.clone();
-                assert!(self.tasks.insert(id.clone(), task).is_none(), "{id} launched twice");
+                assert!(
+                    self.tasks.insert(id.clone(), task).is_none(),
+                    "{id} launched twice"
+                );
                 if self.automatic {
                     self.progress(&id, TaskState::Running);
                 }
@@ -311,7 +358,9 @@ impl Sim {
         }
         if let Some(agent) = agent {
             let agent = self.agents.get_mut(&agent).unwrap();
-            agent.offered.retain(|id, _| !offered.contains(&id.as_str()));
+            agent
+                .offered
+                .retain(|id, _| !offered.contains(&id.as_str()));
         }
         self.offer();
     }
@@ -338,13 +387,20 @@ impl Sim {
             CallType::Reconcile => {
                 let tasks = &call.reconcile.as_ref().unwrap().tasks;
                 let ids: Vec<(String, String)> = if tasks.is_empty() {
-                    let live = self.tasks.iter().filter(|(_, task)| !task.state.is_terminal());
-                    live.map(|(id, task)| (id.clone(), task.agent.clone())).collect()
+                    let live = self
+                        .tasks
+                        .iter()
+                        .filter(|(_, task)| !task.state.is_terminal());
+                    live.map(|(id, task)| (id.clone(), task.agent.clone()))
+                        .collect()
                 } else {
                     let agent = |task: &bcs_mesos::scheduler::call::ReconcileTask| {
                         task.agent_id.clone().unwrap_or_default().value
                     };
-                    tasks.iter().map(|task| (task.task_id.value.clone(), agent(task))).collect()
+                    tasks
+                        .iter()
+                        .map(|task| (task.task_id.value.clone(), agent(task)))
+                        .collect()
                 };
                 for (id, agent) in ids {
                     let reachable = self.agents.get(&agent).is_some_and(|agent| agent.reachable);
@@ -362,10 +418,9 @@ impl Sim {
                         state: state.number(),
                         reason: Some(Reason::Reconciliation.number()),
                         agent_id: Some(AgentId { value: agent }),
-                        executor_id: self
-                            .tasks
-                            .get(&id)
-                            .map(|task| ExecutorId { value: task.executor.clone() }),
+                        executor_id: self.tasks.get(&id).map(|task| ExecutorId {
+                            value: task.executor.clone(),
+                        }),
                         ..TaskStatus::default()
                     };
                     self.queue.push_back(Event::Update(Box::new(status)));
@@ -402,15 +457,23 @@ impl Sim {
     /// The agent (re)sends the oldest unacknowledged update.
     pub(crate) fn deliver_update(&mut self, id: &str) {
         let task = &self.tasks[id];
-        let Some((uuid, state)) = task.updates.front() else { return };
+        let Some((uuid, state)) = task.updates.front() else {
+            return;
+        };
         if !self.agents[&task.agent].reachable {
             return;
         }
         let status = TaskStatus {
-            task_id: TaskId { value: id.to_owned() },
+            task_id: TaskId {
+                value: id.to_owned(),
+            },
             state: state.number(),
-            agent_id: Some(AgentId { value: task.agent.clone() }),
-            executor_id: Some(ExecutorId { value: task.executor.clone() }),
+            agent_id: Some(AgentId {
+                value: task.agent.clone(),
+            }),
+            executor_id: Some(ExecutorId {
+                value: task.executor.clone(),
+            }),
             uuid: Some(uuid.clone().into()),
             ..TaskStatus::default()
         };
@@ -459,10 +522,16 @@ impl Sim {
     pub(crate) fn tell(&mut self, id: &str, state: TaskState) {
         let task = &self.tasks[id];
         let status = TaskStatus {
-            task_id: TaskId { value: id.to_owned() },
+            task_id: TaskId {
+                value: id.to_owned(),
+            },
             state: state.number(),
-            agent_id: Some(AgentId { value: task.agent.clone() }),
-            executor_id: Some(ExecutorId { value: task.executor.clone() }),
+            agent_id: Some(AgentId {
+                value: task.agent.clone(),
+            }),
+            executor_id: Some(ExecutorId {
+                value: task.executor.clone(),
+            }),
             ..TaskStatus::default()
         };
         self.queue.push_back(Event::Update(Box::new(status)));
@@ -470,7 +539,9 @@ impl Sim {
 
     /// Delivers one event of the master.
     pub(crate) fn deliver(&mut self) -> bool {
-        let Some(event) = self.queue.pop_front() else { return false };
+        let Some(event) = self.queue.pop_front() else {
+            return false;
+        };
         self.step(event);
         true
     }
@@ -495,14 +566,21 @@ impl Sim {
     /// Gives an order, and the answer to it.
     pub(crate) fn order(&mut self, command: Command) -> Result<Value, Failure> {
         let ticket = 1_000_000 + self.fresh();
-        self.step(Event::Command { ticket, command: Box::new(command) });
+        self.step(Event::Command {
+            ticket,
+            command: Box::new(command),
+        });
         self.answers.remove(&ticket).expect("an answer")
     }
 
     /// The states of the tasks that are alive, by taskgroup index.
     pub(crate) fn live(&self, app: &str) -> BTreeMap<u64, Vec<String>> {
         let mut live: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-        for (id, task) in self.tasks.iter().filter(|(_, task)| !task.state.is_terminal()) {
+        for (id, task) in self
+            .tasks
+            .iter()
+            .filter(|(_, task)| !task.state.is_terminal())
+        {
             let group: TaskGroupId = task.executor.parse().unwrap();
             if group.app == app {
                 live.entry(group.index).or_default().push(id.clone());
@@ -515,7 +593,11 @@ impl Sim {
     pub(crate) fn indexes(&self, app: &str) -> Vec<u64> {
         let live = self.live(app);
         for (index, tasks) in &live {
-            assert_eq!(tasks.len(), 1, "index {index} of {app} runs more than once: {tasks:?}");
+            assert_eq!(
+                tasks.len(),
+                1,
+                "index {index} of {app} runs more than once: {tasks:?}"
+            );
         }
         live.into_keys().collect()
     }
@@ -523,18 +605,25 @@ impl Sim {
     /// The only live task of an index.
     pub(crate) fn task(&self, app: &str, index: u64) -> String {
         let live = self.live(app);
-        let tasks = live.get(&index).unwrap_or_else(|| panic!("index {index} of {app} does not run"));
+        let tasks = live
+            .get(&index)
+            .unwrap_or_else(|| panic!("index {index} of {app} does not run"));
         assert_eq!(tasks.len(), 1);
         tasks[0].clone()
     }
 
     pub(crate) fn application(&self, app: &str) -> &bcs_model::application::Application {
-        &self.cluster.apps[&super::versions::name(app)].record.application
+        &self.cluster.apps[&super::versions::name(app)]
+            .record
+            .application
     }
 
     /// The set of everything that runs.
     pub(crate) fn running(&self) -> BTreeSet<String> {
-        let live = self.tasks.iter().filter(|(_, task)| !task.state.is_terminal());
+        let live = self
+            .tasks
+            .iter()
+            .filter(|(_, task)| !task.state.is_terminal());
         live.map(|(id, _)| id.clone()).collect()
     }
 }

@@ -34,13 +34,20 @@ fn records_of_format_1_are_read_and_their_intents_resumed() {
 #[test]
 fn what_is_written_now_has_the_shape_of_the_fixture() {
     let mut sim = Sim::new(1);
-    sim.order(Command::Create(Box::new(process("web", 1)))).unwrap();
+    sim.order(Command::Create(Box::new(process("web", 1))))
+        .unwrap();
     sim.settle();
     let records: BTreeMap<String, serde_json::Value> = serde_json::from_str(FORMAT_1).unwrap();
     let shape = |kind: &str, value: &serde_json::Value| -> Vec<String> {
         let mut keys: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
         if kind == "group" {
-            keys.extend(value["group"].as_object().unwrap().keys().map(|key| format!("group.{key}")));
+            keys.extend(
+                value["group"]
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(|key| format!("group.{key}")),
+            );
         }
         keys.sort();
         keys
@@ -48,9 +55,17 @@ fn what_is_written_now_has_the_shape_of_the_fixture() {
     for (key, bytes) in &sim.store {
         let kind = key.split('/').next().unwrap();
         let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
-        let old = records.iter().find(|(old, _)| old.split('/').next() == Some(kind)).unwrap().1;
+        let old = records
+            .iter()
+            .find(|(old, _)| old.split('/').next() == Some(kind))
+            .unwrap()
+            .1;
         assert_eq!(value["format"], 1);
-        assert_eq!(shape(kind, &value), shape(kind, old), "{kind}: a new shape needs a new format");
+        assert_eq!(
+            shape(kind, &value),
+            shape(kind, old),
+            "{kind}: a new shape needs a new format"
+        );
     }
 }
 
@@ -62,28 +77,8 @@ fn records_of_a_later_format_are_refused_by_name() {
     let record = br#"{"format":99,"id":"F"}"#.as_slice();
     let entries = [("framework", record)].into_iter();
     let error = crate::restore::load(entries, &sealer, &mut sim.cluster, sim.now).unwrap_err();
-    assert!(error.to_string().contains("framework") && error.to_string().contains("99"), "{error}");
-}
-
-#[test]
-fn write_fixture() {
-    let mut sim = Sim::new(1);
-    let put = bcs_model::v4::ConfigMap {
-        metadata: bcs_model::meta::ObjectMeta { name: "cfg".into(), namespace: "arcade".into(), ..Default::default() },
-        ..Default::default()
-    };
-    sim.order(Command::PutConfigMap { object: Box::new(put), create: true }).unwrap();
-    let setting = bcs_model::v4::AgentSetting { inner_ip: "10.0.0.1".into(), ..Default::default() };
-    sim.order(Command::PutSettings(vec![setting])).unwrap();
-    sim.order(Command::Enable { ips: vec!["10.0.0.1".into()], enabled: false }).unwrap();
-    sim.order(Command::Create(Box::new(process("web", 2)))).unwrap();
-    sim.settle();
-    sim.automatic = false;
-    let id = sim.cluster.group(&name("web"), 1).unwrap().group.id.clone();
-    sim.rescind("agent-0");
-    sim.settle();
-    sim.order(Command::Reschedule { taskgroup: id, retain_seconds: 0 }).unwrap();
-    sim.order(Command::Scale { name: name("web"), instances: 3, kind: None }).unwrap();
-    let all: BTreeMap<String, serde_json::Value> = sim.store.iter().map(|(k, v)| (k.clone(), serde_json::from_slice(v).unwrap())).collect();
-    std::fs::write("/tmp/bcs/format-1.json", serde_json::to_string_pretty(&all).unwrap()).unwrap();
+    assert!(
+        error.to_string().contains("framework") && error.to_string().contains("99"),
+        "{error}"
+    );
 }

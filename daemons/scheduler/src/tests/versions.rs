@@ -24,7 +24,10 @@ pub(crate) fn process(app: &str, instances: i64) -> Version {
             namespace: "arcade".to_owned(),
             ..ObjectMeta::default()
         },
-        restart_policy: RestartPolicy { policy: RestartRule::Always, ..RestartPolicy::default() },
+        restart_policy: RestartPolicy {
+            policy: RestartRule::Always,
+            ..RestartPolicy::default()
+        },
         process: vec![Process {
             proc_name: "svc".to_owned(),
             work_path: "${work_base_dir}/svc-${instanceid}".to_owned(),

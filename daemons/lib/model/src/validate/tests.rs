@@ -470,7 +470,75 @@ fn defaults_are_filled_in() {
     );
 }
 
+/// JSON of any shape under the names that documents use.
+fn any_json() -> impl Strategy<Value = Value> {
+    let names = [
+        "apiVersion",
+        "kind",
+        "metadata",
+        "name",
+        "labels",
+        "spec",
+        "instance",
+        "template",
+        "processes",
+        "containers",
+        "ports",
+        "hostPort",
+        "env",
+        "uris",
+        "resources",
+        "limits",
+        "cpu",
+        "healthChecks",
+        "http",
+        "datas",
+        "content",
+        "type",
+        "msgtype",
+        "msgdata",
+        "signal",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        proptest::sample::select(vec!["v4", "process", "configmap", "HTTP", "file", "signal"])
+            .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(6, 96, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(
+                proptest::sample::select(names.to_vec()).prop_map(str::to_owned),
+                inner,
+                0..6
+            )
+            .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn any_document_is_read_or_refused(document in any_json()) {
+        if let Ok(read) = decode_value::<ReplicaController>(document.clone()) {
+            let mut filled = read.clone();
+            filled.fill_defaults(Kind::Process, "games");
+            if let Err(problems) = replica_controller(&read, Kind::Process, "games", "c") {
+                prop_assert!(!problems.is_empty() && problems.to_string().len() < 100_000);
+            }
+        }
+        if let Ok(read) = decode_value::<ConfigMap>(document.clone()) {
+            drop(config_map(&read, "games"));
+        }
+        if let Ok(read) = decode_value::<MessageRequest>(document) {
+            drop(message(&read));
+        }
+    }
+
     #[test]
     fn any_text_in_any_field_never_panics(text in ".{0,80}", number in any::<i32>()) {
         let mut document = process();

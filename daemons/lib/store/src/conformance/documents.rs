@@ -188,6 +188,16 @@ async fn lists_page_in_order_and_never_cut_silently(store: Store) {
         }
         assert_eq!(paged.iter().collect::<Vec<_>>(), expected);
     }
+    let foreign = crate::ContinueToken {
+        key: expected[0].clone(),
+        revision: 1,
+    };
+    let mut query = Query::of_kind("other", "taskgroup");
+    query.after = Some(foreign);
+    assert_eq!(
+        store.list(&query).await.unwrap_err().class(),
+        Class::Invalid
+    );
     let skipped = store
         .list(&Query {
             offset: 40,

@@ -191,6 +191,16 @@ impl Documents for MemoryDocuments {
     }
 
     async fn list(&self, query: &Query) -> Result<Page, StoreError> {
+        if let Some(token) = &query.after
+            && !query.scope.contains(&token.key)
+        {
+            let rule = "a token of the same list";
+            return Err(StoreError::invalid(
+                "continue",
+                &token.key.to_string(),
+                rule,
+            ));
+        }
         let state = self.state();
         let matching: Vec<&Document> = state
             .documents
