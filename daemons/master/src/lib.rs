@@ -84,6 +84,10 @@ pub async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
         heartbeat: milliseconds(settings.heartbeat),
         offer_timeout: milliseconds(settings.allocation.offer_timeout),
         completed_tasks: settings.allocation.completed_tasks,
+        executor_minimum: (
+            thousandths(settings.allocation.executor_cpus),
+            thousandths(settings.allocation.executor_mem),
+        ),
     };
     let now = Now {
         monotonic: 0,
@@ -213,4 +217,10 @@ pub(crate) fn is_loopback(listen: &Listen) -> bool {
                     .is_ok_and(|ip| ip.is_loopback())
         }
     }
+}
+
+/// Mesos counts scalars in thousandths; the settings are checked to be small and not negative.
+#[expect(clippy::cast_possible_truncation, reason = "checked to be at most a million")]
+fn thousandths(value: f64) -> i64 {
+    (value * 1000.0).round() as i64
 }

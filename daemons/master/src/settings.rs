@@ -51,6 +51,11 @@ pub struct AllocationSettings {
     pub offer_timeout: Duration,
     /// How many ended tasks of each framework are remembered.
     pub completed_tasks: usize,
+    /// The least cores that the executor of a task group must have; Apache Mesos has 0.01. Resident executors cost
+    /// nothing for each group, so that a small host may want less.
+    pub executor_cpus: f64,
+    /// The same in megabytes of memory; Apache Mesos has 32.
+    pub executor_mem: f64,
 }
 
 impl Default for AllocationSettings {
@@ -58,6 +63,8 @@ impl Default for AllocationSettings {
         Self {
             offer_timeout: Duration::from_secs(5),
             completed_tasks: 100,
+            executor_cpus: 0.01,
+            executor_mem: 32.0,
         }
     }
 }
@@ -111,6 +118,14 @@ impl Settings {
         {
             let reason = "it must be between 10ms and 1h";
             return refuse("heartbeat", format!("{:?}", self.heartbeat), reason);
+        }
+        for (field, value) in [
+            ("allocation.executor_cpus", self.allocation.executor_cpus),
+            ("allocation.executor_mem", self.allocation.executor_mem),
+        ] {
+            if !(0.0..=1e6).contains(&value) {
+                return refuse(field, value.to_string(), "it must be between 0 and 1000000");
+            }
         }
         if self.agent_timeout < Duration::from_millis(100) {
             let reason = "it must be at least 100ms";

@@ -18,7 +18,7 @@ use bcs_store::content_digest;
 use tokio::time::Instant;
 
 use crate::Gauges;
-use crate::outbox::{Key, Outbox};
+use crate::outbox::{Key, MAX_OBJECT_BYTES, Outbox};
 use crate::scheduler::{self, Record, Records, SchedulerError, Verb};
 use crate::storage::{Storage, StorageError};
 
@@ -227,17 +227,16 @@ fn convert(record: &Record) -> Option<(Key, String)> {
     if !KINDS.contains(&record.kind.as_str()) {
         return None;
     }
-    match to_storage(&record.kind, &record.object) {
-        Ok(text) => Some((
-            (
-                record.kind.clone(),
-                record.namespace.clone(),
-                record.name.clone(),
-            ),
-            text,
-        )),
+    let (kind, namespace, name) = (&record.kind, &record.namespace, &record.name);
+    match to_storage(kind, &record.object) {
+        Ok(text) if text.len() > MAX_OBJECT_BYTES => {
+            let bytes = text.len();
+            tracing::error!(%kind, %namespace, %name, bytes, "the object is too large for storage");
+            None
+        }
+        Ok(text) => Some(((kind.clone(), namespace.clone(), name.clone()), text)),
         Err(error) => {
-            tracing::error!(error = %error, kind = %record.kind, name = %record.name, "unreadable record");
+            tracing::error!(error = %error, %kind, %namespace, %name, "unreadable record");
             None
         }
     }

@@ -17,7 +17,9 @@ pub(crate) type Operation = (Key, Option<String>);
 
 /// Objects that may wait. More than any cluster has; a bound all the same.
 const MAX_WAITING: usize = 200_000;
-/// One batch.
+/// Largest object; storage takes bodies of 8 MiB.
+pub(crate) const MAX_OBJECT_BYTES: usize = 7 * 1024 * 1024;
+/// One batch, unless a single object is larger.
 const BATCH_OPERATIONS: usize = 2000;
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
@@ -76,12 +78,20 @@ impl Outbox {
         let mut state = self.state();
         let mut batch = Vec::new();
         let mut bytes = 0;
-        while batch.len() < BATCH_OPERATIONS && bytes < BATCH_BYTES {
-            let Some(key) = state.order.pop_front() else {
+        while batch.len() < BATCH_OPERATIONS {
+            let Some(key) = state.order.front().cloned() else {
                 break;
             };
+            let size = match state.waiting.get(&key) {
+                Some(content) => content.as_ref().map_or(0, String::len) + 512,
+                None => 0,
+            };
+            if bytes + size > BATCH_BYTES && !batch.is_empty() {
+                break;
+            }
+            bytes += size;
+            state.order.pop_front();
             if let Some(content) = state.waiting.remove(&key) {
-                bytes += content.as_ref().map_or(0, String::len) + 200;
                 batch.push((key, content));
             }
         }
@@ -157,8 +167,14 @@ mod tests {
                 .push(key(&index.to_string()), Some("x".repeat(3 * 1024 * 1024)))
                 .await;
         }
-        assert_eq!(outbox.take().await.len(), 2);
-        assert_eq!(outbox.take().await.len(), 1);
+        for _ in 0..3 {
+            assert_eq!(outbox.take().await.len(), 1);
+        }
+        for index in 0..2500 {
+            outbox.push(key(&index.to_string()), None).await;
+        }
+        assert_eq!(outbox.take().await.len(), 2000);
+        assert_eq!(outbox.take().await.len(), 500);
     }
 
     #[tokio::test]

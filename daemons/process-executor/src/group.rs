@@ -652,12 +652,14 @@ impl Group {
             step::step(slot.state.clone(), event, boot_millis(), slot.plan.facts);
         let now = bcs_kit::clock::unix_nanos();
         if state.phase == Phase::Running && before == Phase::Starting {
-            state.started_at = now;
+            state.started_at = state
+                .process
+                .map_or(now, |process| crate::host::started_at(process.start_time));
             self.host.metrics.starts.inc();
         }
         let ended = state.phase == Phase::Stopped && before != Phase::Stopped;
         if ended {
-            state.finished_at = slot.exit_time.take().unwrap_or(now);
+            state.finished_at = slot.exit_time.take().unwrap_or(now).max(state.started_at);
             self.host.metrics.ends.inc();
         }
         if state.phase != before {

@@ -133,3 +133,13 @@ pub fn boot_millis() -> u64 {
         u64::try_from(millis).unwrap_or(u64::MAX)
     })
 }
+
+/// When a process started, in unix nanoseconds, from its start time in ticks since boot. The kernel
+/// shows a hundred ticks a second to programs, whatever it uses itself.
+pub fn started_at(ticks: u64) -> i64 {
+    let age = boot_millis().saturating_sub(ticks.saturating_mul(10));
+    bcs_kit::clock::unix_nanos()
+        - i64::try_from(age)
+            .unwrap_or_default()
+            .saturating_mul(1_000_000)
+}

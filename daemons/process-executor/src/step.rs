@@ -498,3 +498,7 @@ fn stopped(state: &mut State, event: &Event) -> Vec<Effect> {
         _ => Vec::new(),
     }
 }
+
+#[cfg(test)]
+#[path = "step_tests.rs"]
+mod tests;

@@ -641,6 +641,8 @@ async fn digests_tell_content_and_bodies_are_bounded() {
         .send()
         .await;
     assert!(refused.is_err() || refused.unwrap().status() == 413);
+    // The refusal may have cost the connection.
+    let watcher = site.client(&storage, "mesos-watch");
     let (status, answer) = call(
         &watcher,
         Method::POST,

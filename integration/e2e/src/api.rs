@@ -120,6 +120,11 @@ impl Api {
         }
     }
 
+    /// The token of the client file.
+    pub fn token_of(system: &System) -> String {
+        Self::of(system).token.unwrap()
+    }
+
     /// With another token, or none.
     pub fn with_token(system: &System, token: Option<&str>) -> Self {
         Self {
@@ -231,6 +236,8 @@ impl Stream<'_> {
                 .block_on(async { tokio::time::timeout(left, self.chunks.next()).await });
             match chunk {
                 Ok(Some(Ok(chunk))) => self.buffer.extend_from_slice(&chunk),
+                // The last line of an answer that is no stream has no end.
+                Ok(None) if !self.buffer.is_empty() => self.buffer.push(b'\n'),
                 Ok(Some(Err(_)) | None) | Err(_) => return None,
             }
         }

@@ -30,7 +30,7 @@ pub fn process(name: &str, instances: u32, program: &str, start: &str, ports: &[
             "procName": program, "startCmd": start,
             "workPath": format!("${{work_base_dir}}/{name}-${{instanceid}}"),
             "ports": ports,
-            "resources": {"limits": {"cpu": "0.01", "memory": "64", "storage": "16"}}
+            "resources": {"limits": {"cpu": "0.005", "memory": "16", "storage": "16"}}
         }], "networkMode": "HOST"}}}
     })
 }

@@ -137,8 +137,8 @@ pub(crate) fn configure(folder: &Path, gateway_port: u16, program_ports: &str) {
 }
 
 /// What differs from the defaults so that two hundred small programs fit a test machine.
-const MASTER: &str = "";
-const SCHEDULER: &str = "";
+const MASTER: &str = "allocation = { executor_cpus = 0.001, executor_mem = 1.0 }\n";
+const SCHEDULER: &str = "process_executor = { command = \"bcs-process-executor\", cpus = 0.001, mem = 1.0, disk = 1.0 }\n";
 
 fn token_file(folder: &Path) -> std::path::PathBuf {
     folder.join("gateway/admin.token")

@@ -75,7 +75,7 @@ fn strangers_are_refused(system: System) {
         "Bearer ",
         "Basic YWRtaW46YWRtaW4=",
         "bcs_x",
-        "Bearer \u{7f}",
+        "Bearer ,",
         "Bearer a b c",
     ] {
         refused(
@@ -85,13 +85,7 @@ fn strangers_are_refused(system: System) {
     }
     // The token of the client file with one letter changed is nobody's.
     let text = std::fs::read_to_string(system.client_file()).unwrap();
-    let token = text
-        .lines()
-        .find_map(|line| line.strip_prefix("token:"))
-        .unwrap()
-        .trim()
-        .trim_matches('"')
-        .to_owned();
+    let token = Api::token_of(&system);
     assert_eq!(
         Api::with_token(&system, Some(&token))
             .get(&processes())
@@ -288,14 +282,6 @@ fn a_viewer_reads_and_changes_nothing(system: System) {
         &vera.send("GET", &secrets(), &[("X-Bcs-Show-Secrets", "true")], ""),
         403,
     );
-    let shown = api
-        .send("GET", &secrets(), &[("X-Bcs-Show-Secrets", "true")], "")
-        .ok();
-    assert!(
-        shown.text.contains(&content),
-        "by right, when asked for: {shown:?}"
-    );
-
     permission(&api, "POST", "vera", "cluster", "manager");
     vera.json("POST", &processes(), &sleeper("by-vera")).ok();
     system.running("test", "by-vera", 1);
@@ -453,7 +439,7 @@ fn a_role_takes_only_what_its_peers_may_ask() {
             "",
         ),
         ("scheduler", "agent", "GET", "/v1/watch".to_owned(), ""),
-        ("scheduler", "gateway", "GET", "/v1/apps".to_owned(), ""),
+        ("scheduler", "master", "GET", "/v1/apps".to_owned(), ""),
         (
             "scheduler",
             "storage",

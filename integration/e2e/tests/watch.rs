@@ -246,14 +246,7 @@ fn a_reader_that_does_not_read_costs_nobody_anything() {
         }
     });
     let start = revision(&api);
-    let token = std::fs::read_to_string(system.client_file()).unwrap();
-    let token = token
-        .lines()
-        .find_map(|line| line.strip_prefix("token:"))
-        .unwrap()
-        .trim()
-        .trim_matches('"')
-        .to_owned();
+    let token = Api::token_of(&system);
     let address = bcs_e2e::Address::Tcp(([127, 0, 0, 1], system.port()).into());
     let head = format!(
         "GET {}?watch=true&resourceVersion={start} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n",

@@ -10,6 +10,12 @@ use bcs_user_manager::Users;
 use super::layout::Layout;
 use crate::roles::{Role, Settings};
 
+/// The command of the executor that the agent hands to the resident one.
+const PROCESS_EXECUTOR: &str = "bcs-process-executor";
+/// What a taskgroup is charged for its part of the resident executor.
+const RESIDENT_CPUS: f64 = 0.001;
+const RESIDENT_MEGABYTES: f64 = 1.0;
+
 /// Settings for every role, in an order in which few have to wait for another.
 pub(super) fn all(layout: &Layout, users: Arc<Users>) -> Result<Vec<Settings>, RunError> {
     Ok(vec![
@@ -34,6 +40,12 @@ fn storage(layout: &Layout) -> bcs_storage::Settings {
 
 fn master(layout: &Layout) -> bcs_master::Settings {
     bcs_master::Settings {
+        // The resident executor costs next to nothing for each taskgroup; a small host shall hold many.
+        allocation: bcs_master::AllocationSettings {
+            executor_cpus: RESIDENT_CPUS,
+            executor_mem: RESIDENT_MEGABYTES,
+            ..bcs_master::AllocationSettings::default()
+        },
         cluster: layout.cluster.clone(),
         tls: Some(layout.master.tls.clone()),
         ..bcs_master::Settings::new(layout.master.listen(), layout.folder(Role::Master))
@@ -47,6 +59,13 @@ fn scheduler(layout: &Layout) -> Result<bcs_scheduler::Settings, RunError> {
         tls: Some(layout.scheduler.tls.clone()),
         data_dir: layout.folder(Role::Scheduler),
         masters: vec![layout.master.endpoint()?],
+        process_executor: bcs_scheduler::Executor {
+            command: PROCESS_EXECUTOR.to_owned(),
+            cpus: RESIDENT_CPUS,
+            mem: RESIDENT_MEGABYTES,
+            disk: 1.0,
+            ..bcs_scheduler::Executor::default()
+        },
         ..bcs_scheduler::Settings::default()
     })
 }
@@ -70,7 +89,7 @@ fn agent(layout: &Layout) -> Result<bcs_agent::Settings, RunError> {
             ..bcs_agent::ResourceSettings::default()
         },
         resident_executors: vec![bcs_agent::Resident {
-            command: "bcs-process-executor".to_owned(),
+            command: PROCESS_EXECUTOR.to_owned(),
             endpoint: Endpoint::Unix(layout.executor_socket()),
         }],
         ..bcs_agent::Settings::new(layout.agent.listen(), layout.master.endpoint()?, layout.folder(Role::Agent))

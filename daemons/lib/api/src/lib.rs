@@ -5,9 +5,11 @@
 //! Every call has a time limit, trusts only the authority of the client file, and fails with an
 //! error that says what to do. It prints nothing and keeps no state but its connections.
 
+mod apply;
 mod client_file;
 mod error;
 mod kind;
+mod logs;
 mod paths;
 mod read;
 mod watch;
@@ -16,12 +18,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
+pub use apply::Applied;
 pub use client_file::{ClientFile, default_data_dir};
 pub use error::{ClientError, Refusal};
 pub use kind::{IntoKind, Kind};
+pub use logs::{LogRequest, Logs};
 pub use read::{Listing, Scope};
 pub use watch::{Change, ChangeKind, Watch};
-pub use write::{Applied, LogRequest, Logs};
 
 use bcs_httpd::Endpoint;
 use http::Method;

@@ -1,6 +1,7 @@
 //! Paths behind the gateway.
 
 use crate::Kind;
+use bcs_model::ids::TaskGroupId;
 
 /// To the driver.
 pub(crate) const SCHEDULER: &str = "/bcsapi/v4/scheduler/mesos";
@@ -32,6 +33,12 @@ pub(crate) fn collection(kind: Kind, namespace: &str) -> String {
 /// One object at the driver.
 pub(crate) fn object(kind: Kind, namespace: &str, name: &str) -> String {
     format!("{}/{}", collection(kind, namespace), part(name))
+}
+
+/// One taskgroup at the driver. Both kinds have these routes; the driver forwards them alike.
+pub(crate) fn taskgroup(id: &TaskGroupId) -> String {
+    let app = object(Kind::Application, &id.namespace, &id.app);
+    format!("{app}/taskgroups/{}", part(&id.to_string()))
 }
 
 #[cfg(test)]

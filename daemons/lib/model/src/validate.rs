@@ -4,8 +4,11 @@
 //! its value, the rule, and what to write instead. Nothing is corrected silently and no text ever
 //! turns into zero. Values are judged, never changed; defaults are `v4::defaults`' business.
 
+mod checks;
 mod fields;
 mod objects;
+mod parts;
+mod task;
 mod workload;
 
 pub use objects::{agent_settings, config_map, message, secret};
@@ -19,6 +22,9 @@ pub const MOST_INSTANCES: i64 = 10_000;
 pub const MOST_TASKS: usize = 64;
 /// The largest total of the contents of a configmap or secret, in bytes.
 pub const MOST_CONTENT_BYTES: usize = 1 << 20;
+
+/// A day, the longest time that a document may name, in seconds.
+const DAY: i64 = 86_400;
 
 /// What the v4 error codes tell apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

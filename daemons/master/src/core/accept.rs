@@ -207,6 +207,7 @@ impl Core {
             framework: &ground.framework,
             agent: &ground.agent,
             left: &ground.left,
+            minimum: self.rules.executor_minimum,
             running,
             taken: &|id| framework.tasks.contains_key(id),
         })

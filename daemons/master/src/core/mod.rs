@@ -54,6 +54,8 @@ pub(crate) struct Rules {
     pub(crate) heartbeat: u64,
     pub(crate) offer_timeout: u64,
     pub(crate) completed_tasks: usize,
+    /// The least cpus and mem, in thousandths, that the executor of a group must have.
+    pub(crate) executor_minimum: (i64, i64),
 }
 
 /// What happens to the master.

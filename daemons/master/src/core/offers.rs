@@ -10,6 +10,7 @@ use bcs_mesos::types::{
 use bcs_mesos::{Resources, WireName as _, scheduler};
 use scheduler::event::{Offers, Rescind, Type};
 
+use super::view::address_of;
 use super::{Core, Filter, Framework, Now, OfferRecord, milliseconds};
 
 /// Less than this of everything is not worth an offer (thousandths of a core, thousandths of a MB).
@@ -153,6 +154,9 @@ impl Core {
         agent.offered.add(&free);
         receiver.last_offer = turn;
         let hostname = agent.info.hostname.clone();
+        let ip = Some(address_of(agent))
+            .filter(|address| address.parse::<std::net::IpAddr>().is_ok())
+            .map(str::to_owned);
         let offer = Offer {
             id: id.clone(),
             framework_id: framework.clone(),
@@ -162,7 +166,7 @@ impl Core {
                 scheme: "https".to_owned(),
                 address: Address {
                     hostname: Some(hostname),
-                    ip: None,
+                    ip,
                     port: agent.info.port(),
                 },
                 path: Some("/slave(1)".to_owned()),

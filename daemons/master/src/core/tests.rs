@@ -13,6 +13,7 @@ fn rules() -> Rules {
         heartbeat: 15_000,
         offer_timeout: 5_000,
         completed_tasks: 10,
+        executor_minimum: (10, 32_000),
     }
 }
 
@@ -480,6 +481,17 @@ fn a_framework_is_removed_for_ever_when_its_time_is_over() {
     register(&mut core, None, "a", Vec::new(), at(2));
     core.step(Input::SchedulerGone { stream: "s".into() }, at(3));
     assert!(core.offers.is_empty());
+    for time in [50_000, 100_000] {
+        core.step(
+            Input::Batch {
+                batch: Batch {
+                    session: "a".into(),
+                    messages: Vec::new(),
+                },
+            },
+            at(time),
+        );
+    }
     core.step(Input::Tick, at(100_002));
     assert!(core.frameworks.contains_key(&framework));
     let (_, effects) = core.step(Input::Tick, at(100_003));

@@ -8,10 +8,6 @@ use bcs_mesos::types::{
 };
 use bcs_mesos::{Resources, WireName as _, ids};
 
-/// The least that an executor of a group must have.
-const EXECUTOR_CPUS: i64 = 10;
-const EXECUTOR_MEM: i64 = 32_000;
-
 /// What one launch would take.
 #[derive(Debug, Default)]
 pub(super) struct Cost {
@@ -37,6 +33,8 @@ pub(super) struct Site<'a> {
     pub(super) agent: &'a AgentId,
     /// What is left of the offers.
     pub(super) left: &'a Resources,
+    /// The least cpus and mem, in thousandths, that the executor of a group must have.
+    pub(super) minimum: (i64, i64),
     /// The executor of that id which already runs on the agent.
     pub(super) running: Option<&'a ExecutorInfo>,
     /// Whether a task id is taken.
@@ -195,17 +193,11 @@ pub(super) fn launch_group(group: &LaunchGroup, site: &Site<'_>) -> Result<Cost,
         return Err("executor.container of type DOCKER is not possible with a task group".into());
     }
     let own = resources("executor.resources", &executor.resources)?;
-    if own.thousandths("cpus") < EXECUTOR_CPUS {
-        return Err(format!(
-            "executor.resources cpus {} is below 0.01",
-            own.scalar("cpus")
-        ));
-    }
-    if own.thousandths("mem") < EXECUTOR_MEM {
-        return Err(format!(
-            "executor.resources mem {} is below 32 (MB)",
-            own.scalar("mem")
-        ));
+    for (name, minimum, unit) in [("cpus", site.minimum.0, ""), ("mem", site.minimum.1, " (MB)")] {
+        if own.thousandths(name) < minimum {
+            let (has, least) = (own.scalar(name), minimum as f64 / 1000.0);
+            return Err(format!("executor.resources {name} {has} is below {least}{unit}"));
+        }
     }
     if own.thousandths("disk") <= 0 {
         return Err("executor.resources must have some disk".into());

@@ -283,7 +283,8 @@ impl Core {
 }
 
 /// The address that the agent says of itself, else its name.
-fn address_of(agent: &Agent) -> &str {
+/// Where others reach the agent: its `InnerIP`, else its name.
+pub(super) fn address_of(agent: &Agent) -> &str {
     agent
         .info
         .attributes
