@@ -80,12 +80,17 @@ class TestScheduler(Scheduler):
             raise AttributeError(name)
         return lambda driver, *arguments: self.events.put((name, arguments))
 
+    def error(self, driver, message):
+        # As a scheduler should: who was replaced does not subscribe again, or the two would throw each other out.
+        driver.abort()
+        self.events.put(('error', (message,)))
+
     def processHeartBeat(self, driver):
         self.events.put(('heartbeat', ()))
 
 
 for method in ('registered', 'reregistered', 'disconnected', 'resourceOffers', 'offerRescinded', 'statusUpdate',
-               'frameworkMessage', 'slaveLost', 'executorLost', 'error'):
+               'frameworkMessage', 'slaveLost', 'executorLost'):
     def make(name):
         return lambda self, driver, *arguments: self.events.put((name, arguments))
     setattr(TestScheduler, method, make(method))
@@ -256,7 +261,6 @@ class PymesosTest(unittest.TestCase):
         second = self.framework(info)
         second.wait('reregistered')
         self.assertEqual(framework.wait('error')[0], 'Framework failed over')
-        framework.stop()
         second.driver.reconcileTasks([])
         second.status('t', 'TASK_RUNNING', lambda s: s.get('reason') == 'REASON_RECONCILIATION')
         second.driver.killTask({'value': 't'})

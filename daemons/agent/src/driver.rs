@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bcs_kit::{Context, RunError, Shutdown};
+use bcs_kit::{Backoff, Context, RunError, Shutdown};
 use bcs_mesos::link::Message;
 use bcs_mesos::{ContentType, WireName as _, executor};
 use bytes::Bytes;
@@ -153,6 +154,7 @@ pub(crate) fn start(
         workers,
         ended,
         heartbeat,
+        context: context.clone(),
     };
     let shutdown = context.shutdown.clone();
     context
@@ -174,6 +176,7 @@ struct Driver {
     workers: Workers,
     ended: watch::Sender<u64>,
     heartbeat: Duration,
+    context: Context,
 }
 
 impl Driver {
@@ -184,7 +187,7 @@ impl Driver {
         shutdown: Shutdown,
     ) -> Result<(), RunError> {
         self.store(recovered.journal).await?;
-        self.carry_out(recovered.effects).await;
+        self.carry_out(recovered.effects);
         let mut beat = tokio::time::interval(self.heartbeat);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         beat.reset();
@@ -213,7 +216,7 @@ impl Driver {
                     let now = self.now();
                     let outcome = self.core.step(Input::Tick, now);
                     self.store(outcome.journal).await?;
-                    self.carry_out(outcome.effects).await;
+                    self.carry_out(outcome.effects);
                 }
                 _ = beat.tick() => self.send_heartbeats(),
             }
@@ -259,7 +262,7 @@ impl Driver {
             replies.push((envelope.reply, outcome.reply));
         }
         self.store(entries).await?;
-        self.carry_out(effects).await;
+        self.carry_out(effects);
         for (sender, reply) in replies {
             // A caller that hung up does not want the answer.
             drop(sender.send(reply));
@@ -267,35 +270,48 @@ impl Driver {
         Ok(())
     }
 
-    /// Makes entries durable. A disk that refuses them stops the agent: going on would break what it promised.
+    /// Makes entries durable. While the disk refuses them, nothing is acted upon and nobody is answered: going on
+    /// would break what was promised, and stopping would not make room. Callers have their own time limits.
     async fn store(&mut self, entries: Vec<Entry>) -> Result<(), RunError> {
-        let Some(mut journal) = self.journal.take() else {
-            return Ok(());
-        };
         if entries.is_empty() {
-            self.journal = Some(journal);
             return Ok(());
         }
-        let snapshot = journal.wants_compaction().then(|| self.core.snapshot());
-        let written = tokio::task::spawn_blocking(move || {
-            let result = match snapshot {
-                // The state includes the entries.
-                Some(snapshot) => journal.rewrite(&snapshot),
-                None => journal.append(&entries),
+        let entries = Arc::new(entries);
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            let Some(mut journal) = self.journal.take() else {
+                return Ok(());
             };
-            (journal, result)
-        })
-        .await;
-        match written {
-            Ok((journal, result)) => {
-                self.journal = Some(journal);
-                result.map_err(|error| RunError::state("the agent's journal", error))
+            let snapshot = journal.wants_compaction().then(|| self.core.snapshot());
+            let batch = Arc::clone(&entries);
+            let written = tokio::task::spawn_blocking(move || {
+                let result = match snapshot {
+                    // The state includes the entries. Without room for a new file, the old one goes on.
+                    Some(snapshot) => journal
+                        .rewrite(&snapshot)
+                        .or_else(|_| journal.append(&batch)),
+                    None => journal.append(&batch),
+                };
+                (journal, result)
+            })
+            .await;
+            let (journal, result) =
+                written.map_err(|error| RunError::failed("writing the agent's journal", error))?;
+            self.journal = Some(journal);
+            let Err(error) = result else { return Ok(()) };
+            self.context.ready.say(format!(
+                "the journal cannot be written: {error}; make room on the disk"
+            ));
+            if backoff.worth_logging() {
+                tracing::error!(%error, "the journal cannot be written; nothing is done until it can");
             }
-            Err(error) => Err(RunError::failed("writing the agent's journal", error)),
+            if !backoff.wait(&self.context.shutdown).await {
+                return Err(RunError::state("the agent's journal", error));
+            }
         }
     }
 
-    async fn carry_out(&mut self, effects: Vec<Effect>) {
+    fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Master(message) => {
@@ -323,8 +339,14 @@ impl Driver {
                     self.executors.remove(&stream);
                 }
                 Effect::Start(start) => {
-                    if self.workers.starts.send(*start).await.is_err() {
-                        tracing::debug!("the launcher has left");
+                    if let Err(mpsc::error::TrySendError::Full(start)) =
+                        self.workers.starts.try_send(*start)
+                    {
+                        // The launcher may be waiting for this very task to take its news.
+                        let starts = self.workers.starts.clone();
+                        self.context.tasks.spawn("executor start", async move {
+                            drop(starts.send(start).await);
+                        });
                     }
                 }
                 Effect::Kill { pid, start_time } => crate::launch::kill(pid, start_time),

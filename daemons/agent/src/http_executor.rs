@@ -174,12 +174,14 @@ async fn subscribed(
         return answer(reply);
     }
     let (guard, dropped) = oneshot::channel();
-    let handle = app.handle.clone();
+    let (handle, shutdown) = (app.handle.clone(), app.context.shutdown.clone());
     app.context
         .tasks
         .spawn("executor stream watch", async move {
             // It is only ever dropped, never sent.
-            drop(dropped.await);
+            if shutdown.run_until(dropped).await.is_none() {
+                return;
+            }
             let gone = Input::StreamGone { key, stream };
             drop(tokio::time::timeout(Duration::from_secs(60), handle.tell(gone)).await);
         });

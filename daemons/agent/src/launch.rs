@@ -75,7 +75,10 @@ pub(crate) async fn run(
             context.shutdown.clone(),
         );
         context.tasks.spawn("executor start", async move {
-            if start.resident.is_some() {
+            if start.task.is_some() {
+                drop(place);
+                crate::command_task::run(&start, &surroundings, &handle, &shutdown).await;
+            } else if start.resident.is_some() {
                 order(&start, &surroundings, &handle, &shutdown, place).await;
             } else {
                 fork(&start, &surroundings, &handle, &shutdown, place).await;
@@ -166,7 +169,7 @@ async fn still_wanted(start: &Start, handle: &Handle) -> bool {
     }
 }
 
-async fn fail(start: &Start, handle: &Handle, text: &str) {
+pub(crate) async fn fail(start: &Start, handle: &Handle, text: &str) {
     tracing::warn!(executor = %start.key.executor, reason = text, "executor could not be started");
     let input = Input::LaunchFailed {
         key: start.key.clone(),
@@ -220,6 +223,16 @@ async fn fork(
 fn spawn(start: &Start, surroundings: &Surroundings) -> Result<tokio::process::Child, LaunchError> {
     let info = start.info.command.as_ref().ok_or(LaunchError::NoCommand)?;
     sandbox(start, surroundings)?;
+    spawn_command(start, surroundings, info, &start.directory)
+}
+
+/// Starts a command in the sandbox, its output in files of `logs`.
+pub(crate) fn spawn_command(
+    start: &Start,
+    surroundings: &Surroundings,
+    info: &CommandInfo,
+    logs: &Path,
+) -> Result<tokio::process::Child, LaunchError> {
     fetch(info, &start.directory)?;
     let directory = start.directory.display().to_string();
     let log = |name: &str| {
@@ -227,7 +240,7 @@ fn spawn(start: &Start, surroundings: &Surroundings) -> Result<tokio::process::C
             .create(true)
             .append(true)
             .mode(0o644)
-            .open(start.directory.join(name))
+            .open(logs.join(name))
             .map_err(|source| LaunchError::Sandbox {
                 directory: directory.clone(),
                 source,
@@ -250,6 +263,7 @@ fn spawn(start: &Start, surroundings: &Surroundings) -> Result<tokio::process::C
         .current_dir(&start.directory)
         .env_clear()
         .envs(environment(start, surroundings))
+        .envs(variables_of(info))
         .stdin(Stdio::null())
         .stdout(Stdio::from(log("stdout")?))
         .stderr(Stdio::from(log("stderr")?))
@@ -298,7 +312,7 @@ fn owner(start: &Start, surroundings: &Surroundings) -> Result<Option<(u32, u32)
     }
 }
 
-fn sandbox(start: &Start, surroundings: &Surroundings) -> Result<(), LaunchError> {
+pub(crate) fn sandbox(start: &Start, surroundings: &Surroundings) -> Result<(), LaunchError> {
     let failed = |source: std::io::Error| LaunchError::Sandbox {
         directory: start.directory.display().to_string(),
         source,
@@ -400,18 +414,17 @@ fn environment(start: &Start, surroundings: &Surroundings) -> Vec<(String, Strin
             "2secs".to_owned(),
         ));
     }
-    let own = start
-        .info
-        .command
-        .iter()
-        .flat_map(|command| &command.environment)
-        .flat_map(|e| &e.variables);
-    for variable in own {
-        if let Some(value) = &variable.value {
-            variables.push((variable.name.clone(), value.clone()));
-        }
-    }
+    variables.extend(start.info.command.iter().flat_map(variables_of));
     variables
+}
+
+fn variables_of(command: &CommandInfo) -> Vec<(String, String)> {
+    let list = command
+        .environment
+        .iter()
+        .flat_map(|environment| &environment.variables);
+    list.filter_map(|variable| Some((variable.name.clone(), variable.value.clone()?)))
+        .collect()
 }
 
 /// When a process was started, in clock ticks since boot. `None`: there is no such process.

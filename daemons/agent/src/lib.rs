@@ -5,6 +5,7 @@
 //! instant. It supervises no task itself: executors do, forked here or run by a daemon of the host. Leaving never
 //! ends an executor.
 
+mod command_task;
 mod core;
 mod driver;
 mod http_executor;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bcs_kit::{Context, RunError, Shutdown};
+use bcs_kit::{Backoff, Context, RunError, Shutdown};
 use bcs_mesos::{ContentType, WireName as _, operator, scheduler};
 use bytes::Bytes;
 use prost::Message as _;
@@ -96,6 +96,7 @@ pub(crate) fn start(
         schedulers: HashMap::new(),
         agents: HashMap::new(),
         watchers: Vec::new(),
+        context: context.clone(),
     };
     let shutdown = context.shutdown.clone();
     context
@@ -112,6 +113,7 @@ struct Driver {
     schedulers: HashMap<String, Outbox>,
     agents: HashMap<String, Outbox>,
     watchers: Vec<Outbox>,
+    context: Context,
 }
 
 impl Driver {
@@ -286,14 +288,25 @@ impl Driver {
         }
     }
 
+    /// Stores the registry. While the disk refuses it, nothing is sent and nobody is answered.
     async fn store(&self) -> Result<(), RunError> {
-        let registry = self.core.registry();
-        let file = self.registry_file.clone();
-        let stored = tokio::task::spawn_blocking(move || store_registry(&file, &registry)).await;
-        match stored {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) => Err(RunError::state(&self.registry_file, error)),
-            Err(error) => Err(RunError::failed("storing the registry", error)),
+        let registry = Arc::new(self.core.registry());
+        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(5));
+        loop {
+            let (file, registry) = (self.registry_file.clone(), Arc::clone(&registry));
+            let stored = tokio::task::spawn_blocking(move || store_registry(&file, &registry))
+                .await
+                .map_err(|error| RunError::failed("storing the registry", error))?;
+            let Err(error) = stored else { return Ok(()) };
+            self.context.ready.say(format!(
+                "the registry cannot be written: {error}; make room on the disk"
+            ));
+            if backoff.worth_logging() {
+                tracing::error!(%error, "the registry cannot be written; nothing is done until it can");
+            }
+            if !backoff.wait(&self.context.shutdown).await {
+                return Err(RunError::state(&self.registry_file, error));
+            }
         }
     }
 }

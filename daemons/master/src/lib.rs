@@ -220,7 +220,10 @@ pub(crate) fn is_loopback(listen: &Listen) -> bool {
 }
 
 /// Mesos counts scalars in thousandths; the settings are checked to be small and not negative.
-#[expect(clippy::cast_possible_truncation, reason = "checked to be at most a million")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "checked to be at most a million"
+)]
 fn thousandths(value: f64) -> i64 {
     (value * 1000.0).round() as i64
 }

@@ -52,9 +52,12 @@ impl Opened {
     pub(crate) fn into_body(self, context: &Context, handle: Handle, gone: Option<Input>) -> Body {
         if let Some(gone) = gone {
             let dropped = self.dropped;
+            let shutdown = context.shutdown.clone();
             context.tasks.spawn("stream watch", async move {
                 // It is only ever dropped, never sent.
-                drop(dropped.await);
+                if shutdown.run_until(dropped).await.is_none() {
+                    return;
+                }
                 // A core that has left does not answer; nobody waits for this.
                 drop(tokio::time::timeout(Duration::from_secs(60), handle.tell(gone)).await);
             });

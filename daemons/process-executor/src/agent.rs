@@ -7,10 +7,9 @@ use bcs_kit::Shutdown;
 use bcs_mesos::executor::{Call, Event, call};
 use bcs_mesos::recordio::Decoder;
 use bcs_mesos::{ContentType, ExecutorId, FrameworkId, WireName as _};
-use tokio::sync::mpsc;
 
 use crate::environment::Environment;
-use crate::group::Incoming;
+use crate::group::{Inbox, Incoming};
 
 const PATH: &str = "/api/v1/executor";
 /// Longest event: a task group with its inlined files.
@@ -112,51 +111,66 @@ impl Line {
     }
 
     /// Subscribes and hands every event to `inbox`, until the stream ends; then says why.
-    pub async fn follow(
-        self,
-        subscribe: call::Subscribe,
-        delay: Duration,
-        inbox: mpsc::Sender<Incoming>,
-        shutdown: Shutdown,
-    ) {
-        let work = async {
-            tokio::time::sleep(delay).await;
-            let ended = self.stream(subscribe, &inbox).await;
+    ///
+    /// One of these waits for each executor, for days: what only the beginning needs is boxed,
+    /// so that it is gone afterwards.
+    pub async fn follow(self, subscribe: Box<call::Subscribe>, inbox: Inbox, shutdown: Shutdown) {
+        let ended = match Box::pin(self.subscribe(subscribe, &shutdown)).await {
+            Ok(answer) => self.stream(answer, &inbox, &shutdown).await,
+            Err(lost) => lost,
+        };
+        if !shutdown.is_cancelled() {
             // The inbox is gone when the executor is over.
             drop(inbox.send(Incoming::LinkLost(ended)).await);
-        };
-        shutdown.run_until(work).await;
+        }
     }
 
-    async fn stream(&self, subscribe: call::Subscribe, inbox: &mpsc::Sender<Incoming>) -> Lost {
+    async fn subscribe(
+        &self,
+        subscribe: Box<call::Subscribe>,
+        shutdown: &Shutdown,
+    ) -> Result<reqwest::Response, Lost> {
         let lost = |reason: String| Lost {
             reason,
             unknown: false,
         };
         let mut call = self.call(call::Type::Subscribe);
-        call.subscribe = Some(subscribe);
-        let request = match self.request(&call, true) {
-            Ok(request) => request,
-            Err(error) => return lost(error),
-        };
+        call.subscribe = Some(*subscribe);
+        let request = self.request(&call, true).map_err(lost)?;
         drop(call);
-        let mut answer = match tokio::time::timeout(SUBSCRIBE_TIME, request.send()).await {
-            Err(_) => return lost("the agent does not answer SUBSCRIBE".to_owned()),
-            Ok(Err(error)) => return lost(chain(&error)),
-            Ok(Ok(answer)) => answer,
+        let send = tokio::time::timeout(SUBSCRIBE_TIME, request.send());
+        let answer = match shutdown.run_until(send).await {
+            None => return Err(lost("leaving".to_owned())),
+            Some(Err(_)) => return Err(lost("the agent does not answer SUBSCRIBE".to_owned())),
+            Some(Ok(Err(error))) => return Err(lost(chain(&error))),
+            Some(Ok(Ok(answer))) => answer,
         };
-        if !answer.status().is_success() {
-            let unknown = matches!(answer.status().as_u16(), 400 | 403 | 404 | 410);
-            let status = answer.status();
-            let reason = format!("SUBSCRIBE refused with {status}: {}", brief(answer).await);
-            return Lost { reason, unknown };
+        if answer.status().is_success() {
+            return Ok(answer);
         }
+        let unknown = matches!(answer.status().as_u16(), 400 | 403 | 404 | 410);
+        let status = answer.status();
+        let reason = format!("SUBSCRIBE refused with {status}: {}", brief(answer).await);
+        Err(Lost { reason, unknown })
+    }
+
+    async fn stream(
+        &self,
+        mut answer: reqwest::Response,
+        inbox: &Inbox,
+        shutdown: &Shutdown,
+    ) -> Lost {
+        let lost = |reason: String| Lost {
+            reason,
+            unknown: false,
+        };
         let mut decoder = Decoder::new(MAX_EVENT);
         loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => decoder.push(&chunk),
-                Ok(None) => return lost("the agent ended the stream".to_owned()),
-                Err(error) => return lost(chain(&error)),
+            match shutdown.run_until(answer.chunk()).await {
+                None => return lost("leaving".to_owned()),
+                Some(Ok(Some(chunk))) => decoder.push(&chunk),
+                Some(Ok(None)) => return lost("the agent ended the stream".to_owned()),
+                Some(Err(error)) => return lost(chain(&error)),
             }
             loop {
                 let record = match decoder.next_record() {
@@ -164,15 +178,15 @@ impl Line {
                     Ok(None) => break,
                     Err(error) => return lost(error.to_string()),
                 };
-                match bcs_mesos::decode::<Event>(&record, ContentType::Json) {
-                    Ok(event) => {
-                        if inbox.send(Incoming::Agent(Box::new(event))).await.is_err() {
-                            return lost("the executor is over".to_owned());
-                        }
-                    }
+                let event = match bcs_mesos::decode::<Event>(&record, ContentType::Json) {
+                    Ok(event) => Box::new(event),
                     Err(error) => {
                         tracing::warn!(%error, executor = self.executor_id, "event not understood");
+                        continue;
                     }
+                };
+                if inbox.send(Incoming::Agent(event)).await.is_err() {
+                    return lost("the executor is over".to_owned());
                 }
             }
         }

@@ -7,7 +7,7 @@ use bcs_keeper::protocol::{Call, Scope, Signal, Spawn, Task};
 use bcs_mesos::WireName as _;
 
 use crate::commands::{self, Command};
-use crate::group::{Group, Incoming, Slot};
+use crate::group::{Group, Inbox, Incoming, Slot};
 use crate::host::Host;
 use crate::keeper::Sink;
 use crate::pid_file;
@@ -433,7 +433,7 @@ async fn forget(host: &Host, ids: Vec<String>) {
 
 /// Sends an event of one run of one task.
 pub(crate) struct Later {
-    sender: tokio::sync::mpsc::Sender<Incoming>,
+    sender: Inbox,
     task: String,
     run: u32,
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bcs_keeper::protocol::{Call, Task};
-use tokio::sync::mpsc;
 
 use crate::api::Shown;
 use crate::environment::{Environment, Variables};
-use crate::group::{Group, Incoming};
+use crate::group::{Group, Inbox};
 use crate::host::Host;
 use crate::records::{Record, Saved};
 
@@ -30,7 +29,7 @@ pub enum StartError {
 }
 
 struct Entry {
-    sender: mpsc::Sender<Incoming>,
+    sender: Inbox,
     framework: String,
     agent: String,
 }
@@ -74,8 +73,7 @@ impl Executors {
     ) -> Result<(), StartError> {
         let id = environment.executor_id.clone();
         if let Some(entry) = self.lock().get(&id) {
-            // A full inbox means that it is busy, hence awake.
-            drop(entry.sender.try_send(Incoming::Nudge));
+            entry.sender.nudge();
             return Ok(());
         }
         if self.lock().len() >= MAX_EXECUTORS {
@@ -100,12 +98,13 @@ impl Executors {
         self.lock().insert(id.clone(), entry);
         self.count();
         let executors = self.clone();
-        self.host.tasks.spawn("executor", async move {
+        let serve = async move {
             if group.run().await {
                 executors.lock().remove(&id);
                 executors.count();
             }
-        });
+        };
+        self.host.tasks.spawn("executor", Box::pin(serve));
     }
 
     fn count(&self) {

@@ -96,6 +96,30 @@ pub enum Incoming {
     Nudge,
 }
 
+/// The way into an executor. Events are boxed on their way: a queue keeps room for many.
+#[derive(Debug, Clone)]
+pub struct Inbox(mpsc::Sender<Box<Incoming>>);
+
+/// The executor is over.
+#[derive(Debug, thiserror::Error)]
+#[error("the executor is over")]
+pub struct Over;
+
+impl Inbox {
+    /// Puts something in, waiting for room.
+    ///
+    /// # Errors
+    /// When the executor is over.
+    pub async fn send(&self, incoming: Incoming) -> Result<(), Over> {
+        self.0.send(Box::new(incoming)).await.map_err(|_| Over)
+    }
+
+    /// Wakes the executor, if it is not busy anyway.
+    pub fn nudge(&self) {
+        drop(self.0.try_send(Box::new(Incoming::Nudge)));
+    }
+}
+
 /// What is known of a task's health.
 #[derive(Debug, Clone, Default)]
 pub struct Health {
@@ -184,7 +208,8 @@ pub struct Group {
     pub(crate) host: Arc<Host>,
     pub(crate) environment: Environment,
     pub(crate) line: Line,
-    pub(crate) slots: BTreeMap<String, Slot>,
+    /// Boxed: a tree node has room for many.
+    pub(crate) slots: BTreeMap<String, Box<Slot>>,
     queue: VecDeque<Queued>,
     link: LinkState,
     backoff: Backoff,
@@ -192,8 +217,8 @@ pub struct Group {
     retry_at: Option<Instant>,
     connect_at: Option<Instant>,
     posting: bool,
-    inbox: mpsc::Receiver<Incoming>,
-    pub(crate) sender: mpsc::Sender<Incoming>,
+    inbox: mpsc::Receiver<Box<Incoming>>,
+    pub(crate) sender: Inbox,
     exits: mpsc::Receiver<(String, KeeperExit)>,
     pub(crate) exit_sender: mpsc::Sender<(String, KeeperExit)>,
     hostname: String,
@@ -232,7 +257,7 @@ impl Group {
             connect_at: None,
             posting: false,
             inbox,
-            sender,
+            sender: Inbox(sender),
             exits,
             exit_sender,
             hostname: environment.host.clone(),
@@ -246,7 +271,7 @@ impl Group {
     }
 
     /// Where others reach it.
-    pub fn sender(&self) -> mpsc::Sender<Incoming> {
+    pub fn sender(&self) -> Inbox {
         self.sender.clone()
     }
 
@@ -316,7 +341,7 @@ impl Group {
             exit_time: None,
             restarting: None,
         };
-        self.slots.insert(info.task_id.value.clone(), slot);
+        self.slots.insert(info.task_id.value.clone(), Box::new(slot));
         Ok(())
     }
 
@@ -328,7 +353,7 @@ impl Group {
 
     /// Serves until the executor is over (true) or the daemon leaves (false).
     pub async fn run(mut self) -> bool {
-        self.connect(Duration::ZERO);
+        self.connect();
         let shutdown = self.host.shutdown.clone();
         loop {
             if self.is_over() {
@@ -340,7 +365,7 @@ impl Group {
                 biased;
                 () = shutdown.cancelled() => return false,
                 Some((id, exit)) = self.exits.recv() => self.keeper_exit(&id, &exit),
-                Some(incoming) = self.inbox.recv() => self.handle(incoming),
+                Some(incoming) = self.inbox.recv() => self.handle(*incoming),
                 () = tokio::time::sleep_until(wake) => self.timers(),
             }
         }
@@ -400,7 +425,7 @@ impl Group {
         }
         if self.connect_at.is_some_and(|at| at <= now) {
             self.connect_at = None;
-            self.connect(Duration::ZERO);
+            self.connect();
         }
         if self.recovery_deadline().is_some_and(|at| at <= now) {
             tracing::warn!("the agent did not come back in its recovery time; stopping the tasks");
@@ -476,7 +501,7 @@ impl Group {
                 if self.link == LinkState::Down {
                     self.backoff.reset();
                     self.connect_at = None;
-                    self.connect(Duration::ZERO);
+                    self.connect();
                 }
             }
         }
@@ -721,7 +746,7 @@ impl Group {
 
     // === the line to the agent ===
 
-    fn connect(&mut self, delay: Duration) {
+    fn connect(&mut self) {
         if self.link != LinkState::Down {
             return;
         }
@@ -742,17 +767,16 @@ impl Group {
             // They travel with SUBSCRIBE; those made later are sent on their own.
             queued.posted = true;
         }
-        let subscribe = call::Subscribe {
+        let subscribe = Box::new(call::Subscribe {
             unacknowledged_tasks,
             unacknowledged_updates,
-        };
-        let follow = self.line.clone().follow(
-            subscribe,
-            delay,
-            self.sender.clone(),
-            self.host.shutdown.clone(),
-        );
-        self.host.tasks.spawn("agent stream", follow);
+        });
+        let shutdown = self.host.shutdown.clone();
+        let follow = self
+            .line
+            .clone()
+            .follow(subscribe, self.sender.clone(), shutdown);
+        self.host.tasks.spawn("agent stream", Box::pin(follow));
     }
 
     fn link_lost(&mut self, lost: &Lost) {
@@ -859,6 +883,10 @@ impl Group {
     fn acknowledged(&mut self, id: &str, uuid: &bytes::Bytes) {
         self.queue
             .retain(|queued| queued.status.uuid.as_ref() != Some(uuid));
+        if self.queue.is_empty() {
+            // A program runs for days; its reports are over in a moment.
+            self.queue = VecDeque::new();
+        }
         if let Some(slot) = self.slots.get_mut(id) {
             slot.info = None;
         }

@@ -317,6 +317,17 @@ async fn reports_are_repeated_until_taken_and_dropped_when_refused() {
 async fn two_hundred_are_started_and_adopted_quickly() {
     let mut bed = Bed::new().await;
     let count = 200;
+    bed.order("e0").await;
+    let memory = |pid: i32| {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon"));
+        lines
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect::<Vec<_>>()
+    };
+    eprintln!("memory: idle daemon {:?}", memory(bed.daemon_pid()));
     let since = Instant::now();
     for number in 0..count {
         bed.order(&format!("e{number}")).await;
@@ -351,15 +362,6 @@ async fn two_hundred_are_started_and_adopted_quickly() {
         .await;
     let elapsed = since.elapsed();
     eprintln!("{count} launched to running in {elapsed:?}");
-    let memory = |pid: i32| {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let lines = text
-            .lines()
-            .filter(|line| line.starts_with("VmRSS") || line.starts_with("RssAnon"));
-        lines
-            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-            .collect::<Vec<_>>()
-    };
     let keeper = bed.keeper_pid().unwrap();
     eprintln!(
         "memory: daemon {:?}, keeper {:?}",

@@ -11,6 +11,7 @@ use crate::core::{Batch, Cluster, Effect, Event, Key, Now};
 use crate::feed::Feed;
 use crate::inbox::Inbox;
 use crate::mesos::calls::Caller;
+use crate::meters::Meters;
 use crate::seal::Sealer;
 
 /// Events of one batch, so that the first of a flood is not kept waiting for the last.
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     pub(crate) caller: Caller,
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
+    pub(crate) meters: Meters,
 }
 
 /// The time of events.
@@ -94,9 +96,11 @@ impl Engine {
     async fn end_batch(&mut self) -> Result<(), RunError> {
         let batch = self.cluster.finish(self.clock.now());
         if !batch.is_clean() {
+            let started = Instant::now();
             let Some(revision) = self.commit(&batch).await? else {
                 return Ok(());
             };
+            self.meters.committed(started.elapsed());
             self.feed.publish(revision, &batch.changes);
         }
         for effect in batch.effects {
@@ -144,15 +148,22 @@ impl Engine {
 
     async fn let_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Reply { ticket, result } => self.inbox.answer(ticket, result),
+            Effect::Reply { ticket, result } => {
+                self.meters.answered();
+                self.inbox.answer(ticket, result);
+            }
             Effect::FetchAgents => self.caller.fetch_agents(),
-            Effect::Acknowledge { call, session } => self.caller.acknowledge(call, session),
+            Effect::Acknowledge { call, session } => {
+                self.meters.acknowledged();
+                self.caller.acknowledge(call, session);
+            }
             Effect::Call { call, session } => self.caller.call(call, session, Vec::new()),
             Effect::Accept {
                 call,
                 taskgroups,
                 session,
             } => {
+                self.meters.launched(taskgroups.len());
                 self.caller.call(call, session, taskgroups);
             }
         }

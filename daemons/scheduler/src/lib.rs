@@ -27,6 +27,7 @@ mod engine;
 mod feed;
 mod inbox;
 mod mesos;
+mod meters;
 mod restore;
 mod run;
 mod seal;

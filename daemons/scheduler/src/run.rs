@@ -16,6 +16,7 @@ use crate::feed::Feed;
 use crate::inbox::Inbox;
 use crate::mesos::calls::Caller;
 use crate::mesos::subscribe::Subscriber;
+use crate::meters::Meters;
 use crate::restore::restore;
 use crate::seal::Sealer;
 use crate::settings::{Encoding, Settings};
@@ -114,6 +115,7 @@ pub(crate) async fn run_on(
     context.tasks.spawn("scheduler-api", served);
     context.ready.set();
     let shutdown = context.shutdown.clone();
+    let meters = Meters::register(&context.metrics);
     let engine = Engine {
         cluster,
         events,
@@ -125,6 +127,7 @@ pub(crate) async fn run_on(
         caller,
         clock,
         shutdown,
+        meters,
     };
     engine.run().await
 }

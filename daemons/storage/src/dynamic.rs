@@ -80,6 +80,7 @@ pub(crate) async fn get(
     let rendering = Rendering {
         show_secrets: reader.secrets,
         fields: request.fields,
+        versions: request.versions,
     };
     Ok(success(
         &rendering

@@ -22,6 +22,8 @@ const MAX_VALUES: usize = 4096;
 pub(crate) struct Request {
     pub(crate) query: Query,
     pub(crate) fields: Vec<Field>,
+    /// `resourceVersion` is among the fields.
+    pub(crate) versions: bool,
     pub(crate) watch: bool,
     pub(crate) resource_version: Option<u64>,
 }
@@ -84,7 +86,11 @@ pub(crate) fn common(request: &mut Request, name: &str, value: &str) -> Result<b
                 .map(str::trim)
                 .filter(|path| !path.is_empty())
             {
-                request.fields.push(Field::parse(path).map_err(invalid)?);
+                if path == "resourceVersion" {
+                    request.versions = true;
+                } else {
+                    request.fields.push(Field::parse(path).map_err(invalid)?);
+                }
             }
         }
         "offset" => request.query.offset = number(value)?,

@@ -14,6 +14,8 @@ const MASK: &str = "***";
 pub(crate) struct Rendering {
     pub(crate) show_secrets: bool,
     pub(crate) fields: Vec<Field>,
+    /// Keep `resourceVersion` whatever the fields are.
+    pub(crate) versions: bool,
 }
 
 #[derive(Serialize)]
@@ -47,7 +49,16 @@ impl Rendering {
             return serde_json::to_string(&wire(document, &data));
         }
         let whole = serde_json::to_value(wire(document, &data))?;
-        serde_json::to_string(&project(&whole, &self.fields))
+        let mut kept = project(&whole, &self.fields);
+        if self.versions
+            && let Some(object) = kept.as_object_mut()
+        {
+            object.insert(
+                "resourceVersion".to_owned(),
+                document.revision.to_string().into(),
+            );
+        }
+        serde_json::to_string(&kept)
     }
 }
 

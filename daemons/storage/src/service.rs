@@ -49,6 +49,7 @@ impl Service {
         let rendering = Rendering {
             show_secrets: secrets,
             fields: request.fields,
+            versions: request.versions,
         };
         let items = page
             .documents

@@ -41,6 +41,8 @@ pub(crate) async fn stream(
     let rendering = Rendering {
         show_secrets: secrets,
         fields: request.fields.clone(),
+        // A watcher resumes from what it saw.
+        versions: true,
     };
     let mut pending = VecDeque::new();
     let from = match request.resource_version {
@@ -157,6 +159,7 @@ pub(crate) async fn legacy(
     let rendering = Rendering {
         show_secrets: reader.secrets,
         fields: Vec::new(),
+        versions: true,
     };
     let format = Format::Legacy {
         left: (options.max_events > 0).then_some(options.max_events),

@@ -329,6 +329,14 @@ async fn lists_select_page_and_project() {
         json!([{"resourceName": "t0000", "data": {"n": 0}}])
     );
 
+    let path = format!("{LIST}?field=resourceVersion,resourceName&resourceName=t0000");
+    let (_, fields) = get(&gateway, &path).await;
+    assert!(fields["data"][0]["resourceVersion"].is_string());
+    assert!(fields["data"][0].get("data").is_none());
+    let path = format!("{LIST}?field=data.n&watch=true&resourceName=t0000");
+    let event = Lines::open(&gateway, &path).await.next().await.unwrap();
+    assert!(event["object"]["resourceVersion"].is_string() && event["object"]["data"]["n"] == 0);
+
     let query = "/bcsstorage/v1/query/mesos/dynamic/clusters/BCS-MESOS-10000";
     let (_, typed) = get(
         &gateway,

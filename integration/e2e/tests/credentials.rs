@@ -472,8 +472,8 @@ fn a_role_takes_only_what_its_peers_may_ask() {
             "agent",
             "storage",
             "POST",
-            "/api/v1/executor".to_owned(),
-            r#"{"type":"SUBSCRIBE"}"#,
+            "/api/v1".to_owned(),
+            r#"{"type":"GET_TASKS"}"#,
         ),
         ("gateway", "agent", "GET", processes(), ""),
     ];

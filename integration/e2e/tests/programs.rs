@@ -410,6 +410,9 @@ fn accounts_and_limits_are_in_force() {
         "this test needs root, as integration/run says"
     );
     let system = System::start(Mode::Standalone);
+    // The folder of a test is private, which a folder for data is not.
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    std::fs::set_permissions(system.folder(), open).unwrap();
     let wide = |megabytes: u32, mut object: Value| {
         object["spec"]["template"]["spec"]["processes"][0]["resources"]["limits"]["memory"] =
             json!(megabytes.to_string());
@@ -634,9 +637,12 @@ fn instances_are_signalled_reloaded_restarted_and_given_files() {
     run(&["signal", "svc-0", "-s", "12"]).ok();
     noted("USR2", 1);
     assert_eq!(run(&["signal", &name, "-s", "NONSENSE"]).code, 2);
-    // Without a reload command, the usual signal.
-    run(&["reload", &name]).ok();
+    run(&["signal", &name]).ok();
     noted("HUP", 1);
+    // Without a reload command there is nothing to reload with, and that is said.
+    let answer = run(&["reload", &name]);
+    assert_eq!(answer.code, 1, "{answer:?}");
+    assert!(answer.err.contains("reloadCmd"), "{answer:?}");
     assert_eq!(
         pid_of(&system.running("test", "svc", 1)[0]),
         Some(pid),

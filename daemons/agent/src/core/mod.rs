@@ -12,6 +12,7 @@
 //! out and answers. So the agent never acts on, and never confirms, what it would not know after a crash.
 
 mod commands;
+mod ending;
 mod executors;
 mod recovery;
 mod tasks;

@@ -61,14 +61,23 @@ impl Framework {
             }),
             ..Call::default()
         };
-        let response = client
-            .stream_request(Method::POST, "/api/v1/scheduler")
-            .header("content-type", encoding.media_type())
-            .header("accept", encoding.media_type())
-            .body(bcs_mesos::encode(&call, encoding).unwrap())
-            .send()
-            .await
-            .unwrap();
+        let body = bcs_mesos::encode(&call, encoding).unwrap();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        let response = loop {
+            let sent = client
+                .stream_request(Method::POST, "/api/v1/scheduler")
+                .header("content-type", encoding.media_type())
+                .header("accept", encoding.media_type())
+                .body(body.clone())
+                .send()
+                .await;
+            match sent {
+                Ok(response) => break response,
+                // A connection of a master that has left.
+                Err(error) => assert!(std::time::Instant::now() < deadline, "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
         let status = response.status();
         if status != StatusCode::OK {
             panic!("{status}: {}", response.text().await.unwrap());

@@ -714,3 +714,57 @@ async fn two_hundred_groups_start_and_end_fast() {
     agent.stop().await;
     master.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_a_command_runs_without_an_executor_of_its_own() {
+    let host = Host::new();
+    let (master, agent) = (host.start_master(), host.start_agent());
+    let client = host.master_client("scheduler");
+    let mut framework = Framework::subscribe(client, framework_info(true), ContentType::Json).await;
+    let offer = framework.offer().await;
+    let command = |id: &str, value: &str| TaskInfo {
+        command: Some(CommandInfo {
+            value: Some(value.to_owned()),
+            ..CommandInfo::default()
+        }),
+        ..task(id, &offer)
+    };
+    let tasks = vec![
+        command("good", "echo fine"),
+        command("bad", "exit 7"),
+        command("long", "trap 'exit 0' TERM; sleep 600 & wait"),
+        command(
+            "stubborn",
+            "trap '' TERM; sleep 600 & wait; wait; sleep 600",
+        ),
+    ];
+    framework
+        .accept(&[&offer], vec![launch(tasks)], 3600.0)
+        .await;
+    framework.status("good", TaskState::Finished).await;
+    assert!(
+        framework
+            .status("bad", TaskState::Failed)
+            .await
+            .message()
+            .contains("exit code 7")
+    );
+    for id in ["long", "stubborn"] {
+        framework.status(id, TaskState::Running).await;
+        framework.kill(id).await;
+        framework.status(id, TaskState::Killed).await;
+    }
+    let path = format!(
+        "/v1/logs?framework_id={}&executor_id=good&task_id=good",
+        framework.id()
+    );
+    let logs = host
+        .agent_client("driver")
+        .request(Method::GET, &path)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(logs.text().await.unwrap(), "fine\n");
+    agent.stop().await;
+    master.stop().await;
+}

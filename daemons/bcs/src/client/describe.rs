@@ -44,12 +44,13 @@ pub(super) async fn run(client: &Client, options: &Describe, out: &mut Out) -> D
 
 /// Lines of `Name:  value`; empty values are left out.
 pub(super) fn fields(pairs: &[(&str, String)], out: &mut Out) -> Done {
+    // As wide as the longest name of any group, so that groups line up.
     let wide = pairs
         .iter()
-        .map(|(name, _)| name.len())
+        .map(|(name, _)| name.len() + 1)
         .max()
         .unwrap_or_default()
-        + 1;
+        .max(15);
     for (name, value) in pairs.iter().filter(|(_, value)| !value.is_empty()) {
         let name = format!("{name}:");
         out.line(&format!("{name:<wide$}  {value}"))?;

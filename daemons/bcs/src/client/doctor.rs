@@ -50,6 +50,11 @@ pub(super) async fn examine(options: &GlobalOptions, out: &mut Out) -> Done {
     report.add(
         "gateway",
         match &storage {
+            // Not the error's own words: they send people here.
+            Err(ClientError::Unreachable { address, cause }) => Finding::Bad(format!(
+                "{address}: {cause}; start the system with `bcs standalone` or `bcs run gateway`, \
+                 or correct the address in the client file"
+            )),
             Err(error) if error.is_absent() => Finding::Bad(error.to_string()),
             Err(error @ ClientError::Odd { .. }) => Finding::Bad(error.to_string()),
             _ => Finding::Good(format!(

@@ -126,8 +126,8 @@ impl Query<'_> {
     /// Lists, then follows; a connection that breaks is made again from where it was.
     async fn watch(&self, client: &Client, out: &mut Out) -> Done {
         let mut table = self.view.table();
-        let mut headed = false;
         let mut pause = Duration::from_millis(100);
+        let mut outage = false;
         'list: loop {
             let listing = client.listing(self.kind, self.scope, self.selector).await?;
             let mut items = listing.items;
@@ -138,7 +138,6 @@ impl Query<'_> {
                     table.row(self.view.row(object));
                 }
                 out.line(&table.render())?;
-                headed = true;
                 table = self.view.table_like(&table);
             } else {
                 for object in &items {
@@ -156,10 +155,18 @@ impl Query<'_> {
                     .watch(self.kind, self.scope, self.selector, revision)
                     .await;
                 let mut watch = match opened {
-                    Ok(watch) => watch,
+                    Ok(watch) => {
+                        if std::mem::take(&mut outage) {
+                            super::note("bcs: connected again");
+                        }
+                        watch
+                    }
                     Err(ClientError::Expired) => continue 'list,
-                    Err(error) if error.is_transient() && headed => {
-                        super::note(&format!("bcs: {error}; trying again"));
+                    Err(error) if error.is_transient() => {
+                        // Once for each outage.
+                        if !std::mem::replace(&mut outage, true) {
+                            super::note(&format!("bcs: {error}; trying again"));
+                        }
                         tokio::time::sleep(pause).await;
                         pause = (pause * 2).min(Duration::from_secs(10));
                         continue;
@@ -178,6 +185,7 @@ impl Query<'_> {
                         Ok(None) => break,
                         Err(ClientError::Expired) => continue 'list,
                         Err(error) if error.is_transient() => {
+                            outage = true;
                             super::note(&format!("bcs: {error}; trying again"));
                             break;
                         }

@@ -75,6 +75,9 @@ fn target(document: &Value) -> Result<Target, ClientError> {
     let namespace = field(metadata, "namespace")
         .filter(|namespace| !namespace.is_empty())
         .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    // It becomes a part of the path, where a wrong one would be refused without its name.
+    bcs_model::ids::check_namespace("metadata.namespace", &namespace)
+        .map_err(|error| ClientError::Document(error.to_string()))?;
     Ok(Target {
         kind,
         namespace,

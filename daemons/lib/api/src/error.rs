@@ -182,7 +182,9 @@ pub(crate) fn root(error: &(dyn Error + 'static)) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    cause.to_string()
+    let text = cause.to_string();
+    // rustls explains at length what a process that ended did not send.
+    if text.contains("close_notify") { "the connection broke".to_owned() } else { text }
 }
 
 #[cfg(test)]

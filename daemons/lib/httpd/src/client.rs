@@ -27,6 +27,14 @@ pub enum ClientError {
 /// How long an ordinary call may take, all in all.
 pub const CALL_TIME: Duration = Duration::from_secs(30);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// HTTP/1.1 connections are given up before a server of ours does so, which waits ten seconds for
+/// the next request; HTTP/2 ones are kept alive by pings.
+const PLAIN_IDLE_TIME: Duration = Duration::from_secs(5);
+const IDLE_TIME: Duration = Duration::from_secs(60);
+/// What one stream may send ahead of its reader, and all streams of a connection together: slow
+/// readers of some streams must not stop the others.
+const STREAM_WINDOW: u32 = 64 << 10;
+const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// A client of one endpoint; clones share the connections.
 #[derive(Clone, Debug)]
@@ -64,7 +72,8 @@ impl Client {
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIME)
-            .pool_idle_timeout(Duration::from_secs(60))
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .tcp_keepalive(Duration::from_secs(15))
             .http2_keep_alive_interval(Duration::from_secs(15))
             .http2_keep_alive_timeout(Duration::from_secs(15));
@@ -75,7 +84,12 @@ impl Client {
             builder = builder.tls_certs_only(std::iter::empty());
         }
         let base = match endpoint {
-            Endpoint::Url(url) => url.clone(),
+            Endpoint::Url(url) => {
+                let plain = url.starts_with("http:");
+                builder =
+                    builder.pool_idle_timeout(if plain { PLAIN_IDLE_TIME } else { IDLE_TIME });
+                url.clone()
+            }
             Endpoint::Unix(path) => {
                 builder = builder.unix_socket(path.clone()).http2_prior_knowledge();
                 "http://localhost".to_owned()

@@ -58,6 +58,11 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+/// HTTP/2 first: calls and streams between two daemons share one connection.
+fn protocols() -> Vec<Vec<u8>> {
+    vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+}
+
 /// Installs the crypto provider; first thing in `main`. A second call changes nothing.
 pub fn install_provider() {
     // An error only says that one is installed already.
@@ -106,7 +111,7 @@ impl TlsFiles {
             .with_safe_default_protocol_versions()?
             .with_client_cert_verifier(verifier)
             .with_single_cert(self.chain()?, self.key()?)?;
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = protocols();
         Ok(ServerTls(Arc::new(config)))
     }
 
@@ -115,10 +120,12 @@ impl TlsFiles {
     /// # Errors
     /// [`TlsError`] naming the file.
     pub fn client(&self) -> Result<ClientConfig, TlsError> {
-        Ok(ClientConfig::builder_with_provider(provider())
+        let mut config = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_root_certificates(self.roots()?)
-            .with_client_auth_cert(self.chain()?, self.key()?)?)
+            .with_client_auth_cert(self.chain()?, self.key()?)?;
+        config.alpn_protocols = protocols();
+        Ok(config)
     }
 }
 
@@ -156,8 +163,10 @@ pub fn client_trusting(ca: &[u8]) -> Result<ClientConfig, TlsError> {
     if roots.is_empty() {
         return Err(bad("it holds no certificate".to_owned()));
     }
-    Ok(ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    config.alpn_protocols = protocols();
+    Ok(config)
 }

@@ -115,7 +115,9 @@ async fn the_role_in_the_certificate_decides() {
         let client = Client::new(&endpoint, Some(&files)).unwrap();
         async move { client.request(Method::GET, "/who").send().await }
     };
-    let answer: Envelope<String> = call(driver).await.unwrap().json().await.unwrap();
+    let answer = call(driver).await.unwrap();
+    assert_eq!(answer.version(), http::Version::HTTP_2, "calls share one connection");
+    let answer: Envelope<String> = answer.json().await.unwrap();
     assert_eq!(answer.data.unwrap(), "spiffe://bcs/driver/h2");
     assert_eq!(call(agent).await.unwrap().status(), StatusCode::FORBIDDEN);
     assert!(

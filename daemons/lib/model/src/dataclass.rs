@@ -50,7 +50,10 @@ pub struct Uri {
     pub max_bytes: u64,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature is serde's"
+)]
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }

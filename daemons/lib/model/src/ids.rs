@@ -52,7 +52,10 @@ pub fn check_label(field: &str, value: &str) -> Result<(), IdError> {
     if is_label(value) {
         Ok(())
     } else {
-        Err(IdError::Label { field: field.to_owned(), value: shorten(value) })
+        Err(IdError::Label {
+            field: field.to_owned(),
+            value: shorten(value),
+        })
     }
 }
 
@@ -81,7 +84,10 @@ pub fn check_namespace(field: &str, value: &str) -> Result<(), IdError> {
     if is_label(&value.to_ascii_lowercase()) {
         Ok(())
     } else {
-        Err(IdError::Label { field: field.to_owned(), value: shorten(value) })
+        Err(IdError::Label {
+            field: field.to_owned(),
+            value: shorten(value),
+        })
     }
 }
 
@@ -114,7 +120,10 @@ impl TaskGroupId {
     /// The id of the task at this place in the taskgroup.
     #[must_use]
     pub fn task(&self, task_index: u64) -> TaskId {
-        TaskId { task_index, group: self.clone() }
+        TaskId {
+            task_index,
+            group: self.clone(),
+        }
     }
 
     /// Checks that this id and its task ids fit into Mesos' limit.
@@ -127,7 +136,10 @@ impl TaskGroupId {
         // A Mesos task name is "<nanos>-<task id>".
         let length = longest.len() + 21;
         if length > MAX_ID_LENGTH {
-            return Err(IdError::TooLong { value: longest, length });
+            return Err(IdError::TooLong {
+                value: longest,
+                length,
+            });
         }
         Ok(())
     }
@@ -229,11 +241,24 @@ mod tests {
         for good in ["a", "web-1", "0", "a--b", &"x".repeat(63)] {
             assert!(is_label(good), "{good}");
         }
-        for bad in ["", "-a", "a-", "a.b", "A", "a_b", "é", "a/b", &"x".repeat(64)] {
+        for bad in [
+            "",
+            "-a",
+            "a-",
+            "a.b",
+            "A",
+            "a_b",
+            "é",
+            "a/b",
+            &"x".repeat(64),
+        ] {
             assert!(!is_label(bad), "{bad}");
         }
         let error = check_label("metadata.name", "a.b").unwrap_err().to_string();
-        assert!(error.contains("metadata.name") && error.contains("a.b"), "{error}");
+        assert!(
+            error.contains("metadata.name") && error.contains("a.b"),
+            "{error}"
+        );
         check_namespace("metadata.namespace", "defaultGroup").unwrap();
     }
 

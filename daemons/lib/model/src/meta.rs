@@ -23,7 +23,10 @@ pub struct TypeMeta {
 
 impl Default for TypeMeta {
     fn default() -> Self {
-        Self { api_version: API_VERSION.to_owned(), kind: String::new() }
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: String::new(),
+        }
     }
 }
 
@@ -31,7 +34,10 @@ impl TypeMeta {
     /// The type of an object of API v4 of this kind.
     #[must_use]
     pub fn of(kind: &str) -> Self {
-        Self { api_version: API_VERSION.to_owned(), kind: kind.to_owned() }
+        Self {
+            api_version: API_VERSION.to_owned(),
+            kind: kind.to_owned(),
+        }
     }
 }
 

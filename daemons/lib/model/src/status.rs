@@ -16,7 +16,9 @@
 use serde::{Deserialize, Serialize};
 
 /// Status of a task and of a taskgroup.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub enum Status {
     /// Launch ordered.
     #[default]
@@ -81,7 +83,10 @@ impl Status {
     /// An end: nothing runs any more and later reports do not count.
     #[must_use]
     pub fn is_end(self) -> bool {
-        matches!(self, Self::Finish | Self::Error | Self::Killed | Self::Failed)
+        matches!(
+            self,
+            Self::Finish | Self::Error | Self::Killed | Self::Failed
+        )
     }
 
     /// Counts as running for the application.
@@ -133,7 +138,9 @@ pub fn aggregate(tasks: &[Status]) -> Status {
 }
 
 /// Status of an application.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 pub enum AppStatus {
     /// Accepted, nothing done yet.
     #[default]
@@ -265,13 +272,25 @@ impl FromIterator<Status> for StatusCounts {
 pub fn application_status(counts: &StatusCounts, defined: u64) -> (AppStatus, String) {
     let built = counts.total();
     if counts.error > 0 {
-        (AppStatus::Error, format!("{} of {built} taskgroups in error", counts.error))
+        (
+            AppStatus::Error,
+            format!("{} of {built} taskgroups in error", counts.error),
+        )
     } else if counts.failed > 0 {
-        (AppStatus::Abnormal, format!("{} of {built} taskgroups failed", counts.failed))
+        (
+            AppStatus::Abnormal,
+            format!("{} of {built} taskgroups failed", counts.failed),
+        )
     } else if counts.lost > 0 {
-        (AppStatus::Abnormal, format!("{} of {built} taskgroups lost", counts.lost))
+        (
+            AppStatus::Abnormal,
+            format!("{} of {built} taskgroups lost", counts.lost),
+        )
     } else if built < defined {
-        (AppStatus::Abnormal, "have not enough resources to launch application".to_owned())
+        (
+            AppStatus::Abnormal,
+            "have not enough resources to launch application".to_owned(),
+        )
     } else if counts.finished == built && built > 0 {
         (AppStatus::Finish, "application is finished".to_owned())
     } else if counts.starting > 0 {
@@ -279,7 +298,10 @@ pub fn application_status(counts: &StatusCounts, defined: u64) -> (AppStatus, St
     } else if counts.running == defined {
         (AppStatus::Running, "application is running".to_owned())
     } else {
-        (AppStatus::Abnormal, format!("{} of {defined} taskgroups running", counts.running))
+        (
+            AppStatus::Abnormal,
+            format!("{} of {defined} taskgroups running", counts.running),
+        )
     }
 }
 
@@ -317,7 +339,9 @@ mod tests {
 
     #[test]
     fn application_status_is_the_first_rule_that_matches() {
-        use Status::{Error, Failed, Finish, Killing, Lost, Restarting, Running, Staging, Starting};
+        use Status::{
+            Error, Failed, Finish, Killing, Lost, Restarting, Running, Staging, Starting,
+        };
         let table: &[(&[Status], u64, AppStatus)] = &[
             (&[Error, Failed], 2, AppStatus::Error),
             (&[Running, Failed], 2, AppStatus::Abnormal),
@@ -334,7 +358,11 @@ mod tests {
         ];
         for (groups, defined, wanted) in table {
             let counts: StatusCounts = groups.iter().copied().collect();
-            assert_eq!(application_status(&counts, *defined).0, *wanted, "{groups:?} of {defined}");
+            assert_eq!(
+                application_status(&counts, *defined).0,
+                *wanted,
+                "{groups:?} of {defined}"
+            );
         }
     }
 
@@ -342,6 +370,9 @@ mod tests {
     fn unknown_words_decode_as_unknown() {
         let status: Status = serde_json::from_str("\"Odd\"").unwrap();
         assert_eq!(status, Status::Unknown);
-        assert_eq!(serde_json::to_string(&Status::Finish).unwrap(), "\"Finish\"");
+        assert_eq!(
+            serde_json::to_string(&Status::Finish).unwrap(),
+            "\"Finish\""
+        );
     }
 }

@@ -98,7 +98,9 @@ impl Values {
     }
 
     fn port(&self, name: &str) -> Option<String> {
-        self.ports.get(name.strip_prefix("ports.")?).map(ToString::to_string)
+        self.ports
+            .get(name.strip_prefix("ports.")?)
+            .map(ToString::to_string)
     }
 }
 

@@ -12,7 +12,9 @@ use crate::dataclass::{DataClass, Resource, Uri};
 use crate::meta::{KeyToValue, ObjectMeta};
 
 /// What an application's taskgroups run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum AppKind {
     /// Containers.
@@ -557,6 +559,9 @@ pub struct Version {
     /// What the pods run.
     pub kind: AppKind,
     /// The template as the user wrote it, for `definition`.
-    #[serde(rename = "raw_json", skip_serializing_if = "serde_json::Value::is_null")]
+    #[serde(
+        rename = "raw_json",
+        skip_serializing_if = "serde_json::Value::is_null"
+    )]
     pub raw_json: serde_json::Value,
 }

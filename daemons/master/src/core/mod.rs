@@ -16,6 +16,7 @@
 //! offered, never exceeds what it has.
 
 mod accept;
+mod adopt;
 mod agents;
 mod calls;
 mod frameworks;

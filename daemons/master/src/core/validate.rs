@@ -193,10 +193,15 @@ pub(super) fn launch_group(group: &LaunchGroup, site: &Site<'_>) -> Result<Cost,
         return Err("executor.container of type DOCKER is not possible with a task group".into());
     }
     let own = resources("executor.resources", &executor.resources)?;
-    for (name, minimum, unit) in [("cpus", site.minimum.0, ""), ("mem", site.minimum.1, " (MB)")] {
+    for (name, minimum, unit) in [
+        ("cpus", site.minimum.0, ""),
+        ("mem", site.minimum.1, " (MB)"),
+    ] {
         if own.thousandths(name) < minimum {
             let (has, least) = (own.scalar(name), minimum as f64 / 1000.0);
-            return Err(format!("executor.resources {name} {has} is below {least}{unit}"));
+            return Err(format!(
+                "executor.resources {name} {has} is below {least}{unit}"
+            ));
         }
     }
     if own.thousandths("disk") <= 0 {

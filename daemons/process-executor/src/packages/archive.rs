@@ -121,7 +121,7 @@ fn tar_entries(reader: impl Read, room: &mut Room<'_>) -> Result<(), Error> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-        let path = PathBuf::from(entry.path()?.into_owned());
+        let path = entry.path()?.into_owned();
         let mode = entry.header().mode()?;
         let link = entry.link_name()?.map(|link| link.into_owned());
         let kind = entry.header().entry_type();

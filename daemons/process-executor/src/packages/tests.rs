@@ -56,7 +56,11 @@ async fn answer(
             )),
             false => Body::from_stream(futures_util::StreamExt::chain(
                 first,
-                futures_util::stream::iter([Err(io::Error::other("cut"))]),
+                // Later, so that what came before has left this host.
+                futures_util::stream::once(async {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    Err(io::Error::other("cut"))
+                }),
             )),
         };
         Response::builder()

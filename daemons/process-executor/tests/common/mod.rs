@@ -35,6 +35,7 @@ pub struct Book {
     pub subscribes: Vec<call::Subscribe>,
     pub updates: Vec<TaskStatus>,
     pub messages: Vec<BcsMessage>,
+    launched: HashMap<String, Vec<TaskInfo>>,
     /// Do not acknowledge.
     pub silent: bool,
     /// Answer UPDATE with this instead.
@@ -101,10 +102,14 @@ impl Agent {
     }
 
     pub async fn launch(&self, executor: &str, tasks: Vec<TaskInfo>) {
-        let mut event = kind(event::Type::LaunchGroup);
-        let mut group = event::LaunchGroup::default();
-        group.task_group.tasks = tasks;
-        event.launch_group = Some(group);
+        let event = launch_event(tasks.clone());
+        self.book
+            .lock()
+            .unwrap()
+            .launched
+            .entry(executor.to_owned())
+            .or_default()
+            .extend(tasks);
         self.push(executor, event).await;
     }
 
@@ -153,6 +158,28 @@ impl Agent {
         .await
     }
 
+    /// Sends bytes that are no record.
+    pub async fn push_raw(&self, executor: &str, text: &str) {
+        let stream = self
+            .until("a stream", |book| book.streams.get(executor).cloned())
+            .await;
+        let _ = stream.send(Bytes::copy_from_slice(text.as_bytes())).await;
+    }
+
+    /// Serves the same API on TCP with HTTP/1.1, as Apache Mesos does; returns the address.
+    pub async fn serve_tcp(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let router = axum::Router::new()
+            .route("/api/v1/executor", axum::routing::post(executor_api))
+            .with_state(self.clone());
+        let (listen, limits) = (Listener::Tcp(listener), Limits::default());
+        let served = bcs_httpd::serve(listen, router, None, limits, Shutdown::new());
+        #[allow(clippy::disallowed_methods, reason = "a test's own server")]
+        drop(tokio::spawn(served));
+        address
+    }
+
     /// Cuts every stream.
     pub fn cut(&self) {
         self.book.lock().unwrap().streams.clear();
@@ -170,6 +197,14 @@ pub fn show(status: &TaskStatus) -> String {
 
 pub fn info(status: &TaskStatus) -> ContainerInfo {
     serde_json::from_slice(status.data.as_ref().unwrap()).unwrap()
+}
+
+fn launch_event(tasks: Vec<TaskInfo>) -> Event {
+    let mut event = kind(event::Type::LaunchGroup);
+    let mut group = event::LaunchGroup::default();
+    group.task_group.tasks = tasks;
+    event.launch_group = Some(group);
+    event
 }
 
 fn kind(kind: event::Type) -> Event {
@@ -203,6 +238,26 @@ async fn executor_api(State(agent): State<Agent>, body: Bytes) -> Response {
         let mut book = agent.book.lock().unwrap();
         for update in &subscribe.unacknowledged_updates {
             take(&mut book, &update.status, &sender);
+        }
+        // As an agent does: what the executor does not know of is launched again.
+        let missing: Vec<TaskInfo> = book
+            .launched
+            .get(&id)
+            .into_iter()
+            .flatten()
+            .filter(|task| {
+                let known = |known: &TaskInfo| known.task_id == task.task_id;
+                !subscribe.unacknowledged_tasks.iter().any(known)
+                    && !book
+                        .updates
+                        .iter()
+                        .any(|status| status.task_id == task.task_id)
+            })
+            .cloned()
+            .collect();
+        if !missing.is_empty() {
+            let text = bcs_mesos::encode(&launch_event(missing), ContentType::Json).unwrap();
+            sender.try_send(recordio::encode(&text)).unwrap();
         }
         book.subscribes.push(subscribe);
         book.streams.insert(id, sender);
@@ -335,6 +390,29 @@ impl Bed {
             .spawn()
             .unwrap();
         self.daemon = Some(child);
+    }
+
+    /// As an agent of Apache Mesos would start it.
+    pub fn start_single(&mut self, environment: &BTreeMap<String, String>) {
+        let file = self.path("settings.json");
+        std::fs::write(&file, self.settings.to_string()).unwrap();
+        let mut command = Command::new(beside("daemon"));
+        let child = command
+            .arg(file)
+            .envs(environment)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.daemon = Some(child);
+    }
+
+    pub fn ended(&mut self) -> bool {
+        self.daemon
+            .as_mut()
+            .unwrap()
+            .try_wait()
+            .unwrap()
+            .is_some_and(|status| status.success())
     }
 
     pub fn daemon_pid(&self) -> i32 {

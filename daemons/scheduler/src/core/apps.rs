@@ -129,12 +129,11 @@ impl Cluster {
         let app = self.app_of_kind(name, kind)?;
         let status = app.record.application.status;
         let stuck = app.why.is_some()
-            && app.record.operation.as_ref().is_some_and(|operation| {
-                matches!(
-                    operation.kind,
-                    OperationKind::Launch | OperationKind::ScaleUp
-                )
-            });
+            && app
+                .record
+                .operation
+                .as_ref()
+                .is_some_and(|operation| operation.kind != OperationKind::Delete);
         let busy = app.record.operation.is_some() || status == AppStatus::RollingUpdate;
         if busy && !stuck {
             let status = if app.record.operation.is_some() {

@@ -21,6 +21,9 @@ use super::state::{Cluster, Timer, Wish};
 
 /// Hosts that a reason names.
 const NAMED_HOSTS: usize = 8;
+/// Payload of one ACCEPT; masters refuse bodies of several megabytes, and payloads grow by a third
+/// in JSON.
+const ACCEPT_BYTES: usize = 2 * 1024 * 1024;
 /// Characters of a reason.
 const REASON_LENGTH: usize = 1000;
 
@@ -29,6 +32,7 @@ const REASON_LENGTH: usize = 1000;
 struct Launches {
     operations: Vec<Operation>,
     taskgroups: Vec<String>,
+    bytes: usize,
 }
 
 impl Cluster {
@@ -127,7 +131,7 @@ impl Cluster {
         if !self.out.connected {
             return Err("no connection to a master".to_owned());
         }
-        let Some(lane_id) = self.choose(&need, &version, retain) else {
+        let Some(lane_id) = self.choose(&need, &version, retain, launches) else {
             // What the version itself lacks is said before what the hosts lack.
             return Err(self.explain(&need, &version, retain));
         };
@@ -180,6 +184,7 @@ impl Cluster {
         };
         let (group, operation) = self.build(&version, &need, &place, &identity, now)?;
         let batch = launches.entry(lane_id.clone()).or_default();
+        batch.bytes += payload(&operation);
         batch.operations.push(operation);
         batch.taskgroups.push(group.group.id.clone());
         if let Some(lane) = self.hosts.lanes.get_mut(&lane_id) {
@@ -195,9 +200,22 @@ impl Cluster {
     }
 
     /// The lane with the most room of those that fit.
-    fn choose(&self, need: &Need, version: &Version, retain: Option<&str>) -> Option<LaneId> {
+    fn choose(
+        &self,
+        need: &Need,
+        version: &Version,
+        retain: Option<&str>,
+        launches: &BTreeMap<LaneId, Launches>,
+    ) -> Option<LaneId> {
         let mut best: Option<(f64, &LaneId)> = None;
         for (lane_id, lane) in &self.hosts.lanes {
+            // What is left of a full ACCEPT is offered again at once.
+            if launches
+                .get(lane_id)
+                .is_some_and(|batch| batch.bytes >= ACCEPT_BYTES)
+            {
+                continue;
+            }
             let Some(agent) = self.hosts.agents.get(&lane_id.0) else {
                 continue;
             };
@@ -331,7 +349,7 @@ impl Cluster {
                     .next();
                 let why = self
                     .misfit(need, version, retain, id, agent, lane)
-                    .unwrap_or_else(|| "fits now".to_owned());
+                    .unwrap_or_else(|| "fits, next in line".to_owned());
                 let host = if agent.ip.is_empty() { id } else { &agent.ip };
                 format!("{host}: {why}")
             })
@@ -383,6 +401,17 @@ impl Cluster {
         }
         self.place = true;
     }
+}
+
+/// Bytes of what a launch carries for its executor.
+fn payload(operation: &Operation) -> usize {
+    let tasks = operation
+        .launch_group
+        .iter()
+        .flat_map(|launch| &launch.task_group.tasks);
+    tasks
+        .map(|task| task.data.as_ref().map_or(0, bytes::Bytes::len))
+        .sum()
 }
 
 /// The first taint of a host that a version does not tolerate. Each must be tolerated by itself.

@@ -72,16 +72,10 @@ impl Cluster {
             self.out.mark(Key::Framework);
         }
         self.reconcile_everything(now);
-        if !self
-            .timers
-            .iter()
-            .any(|(_, timer)| *timer == Timer::ReconcileAll)
-        {
-            self.timer(
-                now.millis + self.rules.reconcile_millis,
-                Timer::ReconcileAll,
-            );
-        }
+        // And everything, to find what was let go of while nobody could be told to stop it.
+        self.timers
+            .retain(|(_, timer)| *timer != Timer::ReconcileAll);
+        self.reconcile_implicitly(now);
         let stopping: Vec<(Name, u64)> = self
             .apps
             .iter()

@@ -122,7 +122,17 @@ impl Cluster {
         if !uuid.is_empty() && group.uuids.get(position) == Some(&uuid) {
             return;
         }
-        match meaning(status, group) {
+        let what = meaning(status, group);
+        // Most answers to a reconciliation say what is known.
+        let known = match (what, group.group.taskgroup.get(position)) {
+            (Meaning::Status(to), Some(task)) => task.status == to,
+            (Meaning::Nothing, _) => true,
+            _ => false,
+        };
+        if known && uuid.is_empty() && group.unknown_answers == 0 {
+            return;
+        }
+        match what {
             Meaning::Dropped => self.dropped(&name, index, status.message(), now),
             Meaning::Unknown => self.unknown(&name, index, now),
             what => {

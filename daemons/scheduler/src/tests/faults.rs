@@ -223,10 +223,12 @@ fn the_master_is_asked_until_it_has_answered_for_every_task() {
     sim.settle();
     sim.restart();
     let count = |sim: &Sim| {
-        sim.calls
-            .iter()
-            .filter(|call| call.reconcile.is_some())
-            .count()
+        let named = |call: &&bcs_mesos::scheduler::Call| {
+            call.reconcile
+                .as_ref()
+                .is_some_and(|all| !all.tasks.is_empty())
+        };
+        sim.calls.iter().filter(named).count()
     };
     let before = count(&sim);
     // Subscribed, but the answers are lost.
@@ -354,4 +356,26 @@ fn a_crash_at_each_step_of_each_operation_neither_loses_nor_doubles() {
             }
         }
     }
+}
+
+#[test]
+fn what_a_forced_delete_could_not_stop_is_found_after_the_next_subscription() {
+    let mut sim = Sim::new(1);
+    sim.order(create(2)).unwrap();
+    sim.settle();
+    // Nobody hears the SHUTDOWN: the connection is gone, the scheduler dies.
+    let delete = Command::Delete {
+        name: name("web"),
+        enforce: true,
+        kind: None,
+    };
+    let order = Event::Command {
+        ticket: 9,
+        command: Box::new(delete),
+    };
+    sim.cluster.out.connected = false;
+    sim.step_and_crash(order, Crash::AfterEffects(9));
+    assert_eq!(sim.running().len(), 2);
+    sim.settle();
+    assert!(sim.running().is_empty());
 }

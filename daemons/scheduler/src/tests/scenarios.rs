@@ -723,3 +723,85 @@ fn names_and_quantities_are_checked_and_told() {
     let none = sim.order(Command::Query(question)).unwrap_err();
     assert_eq!((none.status.as_u16(), none.code), (404, 1_405_202));
 }
+
+#[test]
+fn large_payloads_leave_in_several_accepts() {
+    let mut sim = Sim::new(1);
+    let mut version = process("web", 6);
+    version.process[0].configmaps = vec![ConfigMapRef {
+        name: "cfg".to_owned(),
+        items: vec![DataItem {
+            item_type: "file".to_owned(),
+            data_key: "main".to_owned(),
+            key_or_path: "/cfg".to_owned(),
+            ..DataItem::default()
+        }],
+    }];
+    let mut object = ConfigMap::default();
+    object.metadata.name = "cfg".to_owned();
+    object.metadata.namespace = "arcade".to_owned();
+    let item = ConfigMapItem {
+        item_type: "file".to_owned(),
+        content: "YWFh".repeat(250_000),
+        ..ConfigMapItem::default()
+    };
+    object.datas.insert("main".to_owned(), item);
+    sim.order(Command::PutConfigMap {
+        object: Box::new(object),
+        create: true,
+    })
+    .unwrap();
+    sim.order(Command::Create(Box::new(version))).unwrap();
+    sim.settle();
+    assert_eq!(sim.indexes("web"), (0..6).collect::<Vec<_>>());
+    assert_eq!(sim.application("web").status, AppStatus::Running);
+    let accepts: Vec<usize> = sim
+        .calls
+        .iter()
+        .filter_map(|call| Some(call.accept.as_ref()?.operations.len()))
+        .collect();
+    assert_eq!(accepts, [3, 3]);
+}
+
+#[test]
+fn an_update_that_waits_for_room_blocks_nobody_and_goes_on() {
+    let mut sim = Sim::new(1);
+    create(&mut sim, "web", 7);
+    let mut version = process("web", 7);
+    version.process[0].resources.limits.cpu = "1".to_owned();
+    let order = Command::Update {
+        name: name("web"),
+        version: Box::new(version),
+        instances: 0,
+        resources_only: false,
+    };
+    sim.order(order).unwrap();
+    sim.settle();
+    assert_eq!(
+        sim.indexes("web").len(),
+        3,
+        "four cores hold three of the new ones"
+    );
+    assert_eq!(sim.application("web").status, AppStatus::Operating);
+    sim.order(Command::Scale {
+        name: name("web"),
+        instances: 3,
+        kind: None,
+    })
+    .unwrap();
+    sim.settle();
+    assert_eq!(sim.indexes("web"), [0, 1, 2]);
+    assert_eq!(sim.application("web").status, AppStatus::Running);
+}
+
+#[test]
+fn answers_that_say_what_is_known_write_nothing() {
+    let mut sim = Sim::new(1);
+    create(&mut sim, "web", 3);
+    let store = sim.store.clone();
+    let changes = sim.changes.len();
+    sim.subscribe();
+    sim.settle();
+    assert_eq!(sim.store, store);
+    assert_eq!(sim.changes.len(), changes);
+}

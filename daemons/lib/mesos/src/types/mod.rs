@@ -7,6 +7,7 @@ mod framework;
 mod ids;
 mod resource;
 mod task;
+mod volume;
 
 pub use command::*;
 pub use container::*;
@@ -14,3 +15,4 @@ pub use framework::*;
 pub use ids::*;
 pub use resource::*;
 pub use task::*;
+pub use volume::*;
