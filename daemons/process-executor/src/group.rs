@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use bcs_keeper::protocol::Exit as KeeperExit;
 use bcs_kit::Backoff;
-use bcs_mesos::executor::{Event, call, event};
-use bcs_mesos::{TaskInfo, TaskState, TaskStatus};
+use bcs_mesos::executor::{Event, event};
+use bcs_mesos::{TaskInfo, TaskStatus};
 use bcs_model::message::BcsMessage;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
@@ -27,10 +27,10 @@ use crate::report;
 use crate::step::{self, Outcome, Phase, State};
 use crate::users::Account;
 
+mod queue;
+
 /// Bound of the inbox. Senders wait; nobody who is waited for sends more than a few.
 const INBOX: usize = 32;
-/// Non-terminal reports of a task that wait for the agent; older ones are superseded.
-const MAX_WAITING: usize = 16;
 
 /// What reaches an executor besides exits.
 #[derive(Debug)]
@@ -341,7 +341,8 @@ impl Group {
             exit_time: None,
             restarting: None,
         };
-        self.slots.insert(info.task_id.value.clone(), Box::new(slot));
+        self.slots
+            .insert(info.task_id.value.clone(), Box::new(slot));
         Ok(())
     }
 
@@ -676,7 +677,7 @@ impl Group {
         let (mut state, effects) =
             step::step(slot.state.clone(), event, boot_millis(), slot.plan.facts);
         let now = bcs_kit::clock::unix_nanos();
-        if state.phase == Phase::Running && before == Phase::Starting {
+        if slot.state.process.is_none() && state.process.is_some() {
             state.started_at = state
                 .process
                 .map_or(now, |process| crate::host::started_at(process.start_time));
@@ -742,192 +743,5 @@ impl Group {
             }
             self.apply(task, step::Event::StartEnded(told));
         }
-    }
-
-    // === the line to the agent ===
-
-    fn connect(&mut self) {
-        if self.link != LinkState::Down {
-            return;
-        }
-        self.link = LinkState::Connecting;
-        let unacknowledged_tasks = self
-            .slots
-            .values()
-            .filter_map(|slot| slot.info.as_deref().cloned())
-            .collect();
-        let unacknowledged_updates = self
-            .queue
-            .iter()
-            .map(|queued| call::Update {
-                status: queued.status.clone(),
-            })
-            .collect();
-        for queued in &mut self.queue {
-            // They travel with SUBSCRIBE; those made later are sent on their own.
-            queued.posted = true;
-        }
-        let subscribe = Box::new(call::Subscribe {
-            unacknowledged_tasks,
-            unacknowledged_updates,
-        });
-        let shutdown = self.host.shutdown.clone();
-        let follow = self
-            .line
-            .clone()
-            .follow(subscribe, self.sender.clone(), shutdown);
-        self.host.tasks.spawn("agent stream", Box::pin(follow));
-    }
-
-    fn link_lost(&mut self, lost: &Lost) {
-        let was_up = self.link == LinkState::Up;
-        self.link = LinkState::Down;
-        self.lost_since.get_or_insert_with(Instant::now);
-        let executor = &self.environment.executor_id;
-        if was_up || self.backoff.worth_logging() {
-            tracing::info!(executor, reason = lost.reason, "no stream from the agent");
-        }
-        if was_up {
-            self.host.metrics.reconnects.inc();
-        }
-        let idle = self.slots.values().all(|slot| slot.state.reported);
-        if lost.unknown
-            && idle
-            && (self.backoff.attempt() > 5 || !self.queue.is_empty() && self.backoff.attempt() > 2)
-        {
-            // Nothing of it is left here and nobody there wants to hear about it.
-            self.over = true;
-            return;
-        }
-        self.connect_at = Some(Instant::now() + self.backoff.next_delay());
-    }
-
-    /// Reports a state: recorded first, then queued, then sent.
-    pub(crate) fn report(&mut self, id: &str, state: TaskState) {
-        let Some(slot) = self.slots.get(id) else {
-            return;
-        };
-        let status = report::status(slot, state, &self.environment, &self.hostname);
-        let executor = self.environment.executor_id.clone();
-        let record = Record::Update {
-            executor,
-            status: Box::new(status.clone()),
-        };
-        if let Err(error) = self.host.records.append(record) {
-            // Better told than lost: a daemon that dies now makes the report anew from the state.
-            tracing::warn!(task = id, %error, "a report is not recorded");
-        }
-        let waiting = |queued: &Queued| {
-            queued.status.task_id.value == id
-                && !queued.posted
-                && !report::terminal(queued.status.state)
-        };
-        if self.queue.iter().filter(|queued| waiting(queued)).count() >= MAX_WAITING
-            && let Some(at) = self.queue.iter().position(waiting)
-            && let Some(old) = self.queue.remove(at)
-        {
-            self.record_ack(id, &old.status.uuid.unwrap_or_default());
-        }
-        self.queue.push_back(Queued {
-            status,
-            posted: false,
-        });
-        self.pump();
-    }
-
-    /// Sends the next report, in order, one at a time.
-    fn pump(&mut self) {
-        if self.posting || self.link != LinkState::Up || self.retry_at.is_some() {
-            return;
-        }
-        let Some(next) = self.queue.iter().find(|queued| !queued.posted) else {
-            return;
-        };
-        self.posting = true;
-        let status = next.status.clone();
-        let uuid = status.uuid.clone().unwrap_or_default();
-        let (line, sender) = (self.line.clone(), self.sender.clone());
-        self.host.tasks.spawn("update", async move {
-            let sent = line.update(call::Update { status }).await;
-            drop(sender.send(Incoming::Posted { uuid, sent }).await);
-        });
-    }
-
-    fn posted(&mut self, uuid: &bytes::Bytes, sent: Sent) {
-        self.posting = false;
-        let own = |queued: &Queued| queued.status.uuid.as_ref() == Some(uuid);
-        match sent {
-            Sent::Accepted => {
-                self.post_backoff.reset();
-                self.host.metrics.updates.inc();
-                if let Some(queued) = self.queue.iter_mut().find(|queued| own(queued)) {
-                    queued.posted = true;
-                }
-            }
-            Sent::Refused(reason) => {
-                tracing::error!(reason, "the agent refuses a report for good; it is dropped");
-                if let Some(at) = self.queue.iter().position(own)
-                    && let Some(queued) = self.queue.remove(at)
-                {
-                    self.record_ack(&queued.status.task_id.value, uuid);
-                }
-            }
-            Sent::Failed(reason) => {
-                tracing::debug!(reason, "report not sent; trying again");
-                self.retry_at = Some(Instant::now() + self.post_backoff.next_delay());
-            }
-        }
-        self.pump();
-    }
-
-    fn acknowledged(&mut self, id: &str, uuid: &bytes::Bytes) {
-        self.queue
-            .retain(|queued| queued.status.uuid.as_ref() != Some(uuid));
-        if self.queue.is_empty() {
-            // A program runs for days; its reports are over in a moment.
-            self.queue = VecDeque::new();
-        }
-        if let Some(slot) = self.slots.get_mut(id) {
-            slot.info = None;
-        }
-        self.record_ack(id, uuid);
-        self.pump();
-    }
-
-    fn record_ack(&self, id: &str, uuid: &bytes::Bytes) {
-        let executor = self.environment.executor_id.clone();
-        let record = Record::Ack {
-            executor,
-            task: id.to_owned(),
-            uuid: hex::encode(uuid),
-        };
-        if let Err(error) = self.host.records.append(record) {
-            // The report will be sent once more after a restart; the agent knows it by its id.
-            tracing::debug!(%error, "an acknowledgement is not recorded");
-        }
-    }
-
-    /// Repeats an unchanged state, cheaply and unreliably.
-    pub(crate) fn refresh(&mut self, id: &str) {
-        let next = self.next_refresh();
-        let Some(slot) = self.slots.get_mut(id) else {
-            return;
-        };
-        slot.refresh_at = next;
-        let data = report::refresh(slot, &self.hostname);
-        self.send_message(data);
-    }
-
-    /// Sends a MESSAGE, once.
-    pub(crate) fn send_message(&self, data: Vec<u8>) {
-        if self.link != LinkState::Up {
-            return;
-        }
-        let line = self.line.clone();
-        self.host.tasks.spawn("message", async move {
-            if let Sent::Refused(reason) | Sent::Failed(reason) = line.message(data).await {
-                tracing::debug!(reason, "message not sent");
-            }
-        });
     }
 }

@@ -83,7 +83,7 @@ impl Drop for Supervisor {
         drop(self.process.kill());
         drop(self.process.wait());
         for child in children {
-            drop(kill(pid(child), Signal::SIGKILL));
+            let _ = kill(pid(child), Signal::SIGKILL);
         }
     }
 }
