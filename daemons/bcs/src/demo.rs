@@ -28,7 +28,11 @@ pub(crate) enum DemoError {
 }
 
 /// Deploys, and shows progress until all instances are healthy; returns early when leaving.
-pub(crate) async fn run(client_file: &Path, data_dir: &Path, shutdown: &Shutdown) -> Result<(), DemoError> {
+pub(crate) async fn run(
+    client_file: &Path,
+    data_dir: &Path,
+    shutdown: &Shutdown,
+) -> Result<(), DemoError> {
     let folder = data_dir.join("demo");
     let archive = folder.join("example-server.tar.gz");
     let packing = {
@@ -39,7 +43,9 @@ pub(crate) async fn run(client_file: &Path, data_dir: &Path, shutdown: &Shutdown
     let client = Client::new(&ClientFile::read(client_file)?)?;
     say("deploying three instances of the example server");
     client.apply(&object(&archive, &checksum)).await?;
-    let shown = shutdown.run_until(tokio::time::timeout(LIMIT, progress(&client))).await;
+    let shown = shutdown
+        .run_until(tokio::time::timeout(LIMIT, progress(&client)))
+        .await;
     match shown {
         None => Ok(()),
         Some(Err(_)) => Err(DemoError::Late),
@@ -63,7 +69,9 @@ pub(crate) async fn remove(client_file: &Path) {
     say("removing the example server");
     match tokio::time::timeout(Duration::from_secs(15), gone).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "the example server is left; the next start finds it"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "the example server is left; the next start finds it");
+        }
         Err(_) => tracing::warn!("the example server still stops; the next start finds it"),
     }
 }
@@ -78,9 +86,17 @@ fn package(archive: &Path) -> std::io::Result<String> {
         flate2::Compression::fast(),
     ));
     builder.append_path_with_name(std::env::current_exe()?, "bin/bcs")?;
-    builder.into_inner()?.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+    builder
+        .into_inner()?
+        .finish()?
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?
+        .sync_all()?;
     let mut digest = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(archive)?, &mut Hashing(&mut digest))?;
+    std::io::copy(
+        &mut std::fs::File::open(archive)?,
+        &mut Hashing(&mut digest),
+    )?;
     Ok(format!("sha256:{}", hex::encode(digest.finalize())))
 }
 
@@ -129,9 +145,14 @@ async fn progress(client: &Client) -> Result<Vec<Value>, bcs_api::ClientError> {
     let mut last = String::new();
     loop {
         let taskgroups = client.list("taskgroup", Some(NAMESPACE)).await?;
-        let ready = taskgroups.iter().filter(|taskgroup| healthy(taskgroup)).count();
-        let states: Vec<&str> =
-            taskgroups.iter().map(|taskgroup| taskgroup["status"].as_str().unwrap_or("?")).collect();
+        let ready = taskgroups
+            .iter()
+            .filter(|taskgroup| healthy(taskgroup))
+            .count();
+        let states: Vec<&str> = taskgroups
+            .iter()
+            .map(|taskgroup| taskgroup["status"].as_str().unwrap_or("?"))
+            .collect();
         let line = format!("{ready} of {INSTANCES} healthy ({})", states.join(", "));
         if line != last {
             say(&line);
@@ -146,11 +167,17 @@ async fn progress(client: &Client) -> Result<Vec<Value>, bcs_api::ClientError> {
 
 fn table(taskgroups: &[Value], client_file: &Path) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "\n{:<12} {:<9} {:<8} ADDRESS", "INSTANCE", "STATUS", "PID")?;
+    writeln!(
+        out,
+        "\n{:<12} {:<9} {:<8} ADDRESS",
+        "INSTANCE", "STATUS", "PID"
+    )?;
     for taskgroup in taskgroups {
         let container = &taskgroup["containerStatuses"][0];
         let port = container["containerPort"][0]["hostPort"].to_string();
-        let index = taskgroup["metadata"]["name"].as_str().and_then(|name| name.split('.').next());
+        let index = taskgroup["metadata"]["name"]
+            .as_str()
+            .and_then(|name| name.split('.').next());
         writeln!(
             out,
             "{:<12} {:<9} {:<8} http://127.0.0.1:{}/",
@@ -166,7 +193,11 @@ fn table(taskgroups: &[Value], client_file: &Path) -> std::io::Result<()> {
     } else {
         format!(" --config {}", client_file.display())
     };
-    for words in ["get taskgroup -n demo", "describe process hello -n demo", "scale process hello -n demo --instances 5"] {
+    for words in [
+        "get taskgroup -n demo",
+        "describe process hello -n demo",
+        "scale process hello -n demo --instances 5",
+    ] {
         writeln!(out, "  bcs{config} {words}")?;
     }
     writeln!(out, "\nCtrl-C removes the example and stops.")?;

@@ -17,8 +17,10 @@ use clap::{Parser, Subcommand};
 /// Runs programs on your own hosts: one command for people, one executable for every daemon.
 #[derive(Debug, Parser)]
 #[command(name = "bcs", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Start a whole system on this host:  bcs standalone --demo\n\
-                        Ask what is wrong with it:         bcs doctor")]
+#[command(
+    after_help = "Start a whole system on this host:  bcs standalone --demo\n\
+                        Ask what is wrong with it:         bcs doctor"
+)]
 struct Cli {
     #[command(flatten)]
     options: client::GlobalOptions,
@@ -58,6 +60,8 @@ fn main() -> ExitCode {
         Command::Pki(options) => pki::main(&options),
         Command::Man(options) => man::main(&options, <Cli as clap::CommandFactory>::command()),
         Command::ExampleServer(options) => example_server::main(options),
-        Command::Client(verb) => client::run(verb, cli.options, <Cli as clap::CommandFactory>::command),
+        Command::Client(verb) => {
+            client::run(verb, cli.options, <Cli as clap::CommandFactory>::command)
+        }
     }
 }

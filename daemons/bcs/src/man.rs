@@ -28,9 +28,14 @@ pub(crate) fn main(options: &Options, command: Command) -> ExitCode {
 fn write(folder: &Path, command: &Command, name: &str) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     let mut page = Vec::new();
-    clap_mangen::Man::new(command.clone()).title(name).render(&mut page)?;
+    clap_mangen::Man::new(command.clone())
+        .title(name)
+        .render(&mut page)?;
     std::fs::write(folder.join(format!("{name}.1")), page)?;
-    for below in command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help") {
+    for below in command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set() && below.get_name() != "help")
+    {
         write(folder, below, &format!("{name}-{}", below.get_name()))?;
     }
     Ok(())

@@ -41,7 +41,11 @@ enum Verb {
     },
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is a verb for people")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a verb for people"
+)]
 pub(crate) fn main(options: &Options) -> ExitCode {
     match issue(&options.verb) {
         Ok(text) => {
@@ -61,7 +65,13 @@ fn issue(verb: &Verb) -> Result<String, PkiError> {
             Authority::open_or_create(dir, name)?;
             Ok(format!("authority in {}", dir.display()))
         }
-        Verb::Issue { dir, role, host, names, out } => {
+        Verb::Issue {
+            dir,
+            role,
+            host,
+            names,
+            out,
+        } => {
             let authority = Authority::open(dir)?;
             let own = [host.clone()];
             let names = if names.is_empty() { &own[..] } else { names };

@@ -27,7 +27,11 @@ pub(crate) struct Options {
     log: String,
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "answers to the person who starts it")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "answers to the person who starts it"
+)]
 pub(crate) fn main(options: &Options) -> ExitCode {
     let settings = match options.role.load(&options.config) {
         Ok(settings) => settings,
@@ -63,7 +67,9 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 
 fn called_as(wanted: &str) -> bool {
     let name = std::env::args_os().next().map(PathBuf::from);
-    name.as_deref().and_then(|path| path.file_name()).is_some_and(|name| name == wanted)
+    name.as_deref()
+        .and_then(|path| path.file_name())
+        .is_some_and(|name| name == wanted)
 }
 
 /// Whether this executable stands in for the keeper's own.
@@ -78,18 +84,28 @@ pub(crate) fn called_by_mesos() -> bool {
 
 /// One executor for one taskgroup, as Mesos knows it (spec mesos-side 11.3). Its settings come
 /// from the file that `BCS_PROCESS_EXECUTOR_CONFIG` names, else they are the defaults.
-#[expect(clippy::print_stderr, reason = "goes to the sandbox, where the agent's people look")]
+#[expect(
+    clippy::print_stderr,
+    reason = "goes to the sandbox, where the agent's people look"
+)]
 pub(crate) fn under_mesos() -> ExitCode {
     logging::init("info");
     let file = std::env::var_os("BCS_PROCESS_EXECUTOR_CONFIG").map(PathBuf::from);
-    let settings = match file.as_deref().map_or_else(|| Ok(Default::default()), bcs_kit::config::load) {
+    let settings = match file
+        .as_deref()
+        .map_or_else(|| Ok(Default::default()), bcs_kit::config::load)
+    {
         Ok(settings) => settings,
         Err(error) => {
             eprintln!("bcs-process-executor: {error}");
             return ExitCode::from(exit::CONFIG);
         }
     };
-    let variables = std::env::vars().filter(|(key, _)| key.starts_with("MESOS_")).collect();
+    let variables = std::env::vars()
+        .filter(|(key, _)| key.starts_with("MESOS_"))
+        .collect();
     let variables = bcs_process_executor::Variables(variables);
-    runtime::block_on("executor", |context| bcs_process_executor::run_single(variables, settings, context))
+    runtime::block_on("executor", |context| {
+        bcs_process_executor::run_single(variables, settings, context)
+    })
 }

@@ -9,7 +9,10 @@ use bcs_kit::{Context, RunError, Shutdown, exit, notify};
 const LEAVE_TIME: Duration = Duration::from_secs(10);
 
 /// Runs `daemon` on a runtime sized for a host daemon and turns its end into an exit code.
-#[expect(clippy::print_stderr, reason = "the last words of a daemon that cannot go on")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the last words of a daemon that cannot go on"
+)]
 pub(crate) fn block_on<F>(name: &str, daemon: impl FnOnce(Context) -> F) -> ExitCode
 where
     F: Future<Output = Result<(), RunError>>,
@@ -45,7 +48,11 @@ where
             (Err(error), _) => {
                 eprintln!("bcs: {error}");
                 let settings = matches!(error, RunError::Settings { .. });
-                ExitCode::from(if settings { exit::CONFIG } else { exit::FAILURE })
+                ExitCode::from(if settings {
+                    exit::CONFIG
+                } else {
+                    exit::FAILURE
+                })
             }
             (Ok(()), Some(failure)) => {
                 eprintln!("bcs: {failure}");
@@ -74,7 +81,11 @@ fn watch_signals(context: &Context) -> std::io::Result<()> {
                 _ = interrupt.recv() => {}
             }
             if asked {
-                #[expect(clippy::exit, clippy::disallowed_methods, reason = "the second signal means now")]
+                #[expect(
+                    clippy::exit,
+                    clippy::disallowed_methods,
+                    reason = "the second signal means now"
+                )]
                 std::process::exit(130);
             }
             asked = true;

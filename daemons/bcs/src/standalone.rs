@@ -53,20 +53,38 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 }
 
 async fn start(options: Options, context: Context) -> Result<(), RunError> {
-    let data_dir = options.data_dir.clone().unwrap_or_else(bcs_api::default_data_dir);
-    bcs_kit::files::private_folder(&data_dir).map_err(|error| RunError::state(&data_dir, error))?;
-    let data_dir = data_dir.canonicalize().map_err(|error| RunError::state(&data_dir, error))?;
-    let _lock = DirectoryLock::acquire(&data_dir).map_err(|error| RunError::state(&data_dir, error))?;
+    let data_dir = options
+        .data_dir
+        .clone()
+        .unwrap_or_else(bcs_api::default_data_dir);
+    bcs_kit::files::passable_folder(&data_dir)
+        .map_err(|error| RunError::state(&data_dir, error))?;
+    let data_dir = data_dir
+        .canonicalize()
+        .map_err(|error| RunError::state(&data_dir, error))?;
+    let _lock =
+        DirectoryLock::acquire(&data_dir).map_err(|error| RunError::state(&data_dir, error))?;
+    for role in [
+        Role::Storage,
+        Role::Gateway,
+        Role::Scheduler,
+        Role::Master,
+        Role::Agent,
+    ] {
+        let folder = data_dir.join(role.name());
+        bcs_kit::files::private_folder(&folder).map_err(|error| RunError::state(&folder, error))?;
+    }
     let layout = Layout::prepare(&data_dir, &options)?;
     let folder = layout.folder(Role::Gateway);
-    bcs_kit::files::private_folder(&folder).map_err(|error| RunError::state(&folder, error))?;
     let users = bcs_gateway::open_users(&folder).await?;
     let client_file = write_client_file(&layout, &users).await?;
     let mut readiness = Vec::new();
     for role in settings::all(&layout, users)? {
         let own = context.sibling();
         readiness.push((role.role().name(), own.ready.clone()));
-        context.tasks.spawn_essential(role.role().name(), role.run(own));
+        context
+            .tasks
+            .spawn_essential(role.role().name(), role.run(own));
     }
     let all_ready = async {
         for (role, ready) in &readiness {
@@ -79,7 +97,8 @@ async fn start(options: Options, context: Context) -> Result<(), RunError> {
     }
     context.ready.set();
     notify::ready(&format!("serving {}", layout.address()));
-    announce(&format!("ready {}", layout.address())).map_err(|error| RunError::failed("standard output", error))?;
+    announce(&format!("ready {}", layout.address()))
+        .map_err(|error| RunError::failed("standard output", error))?;
     if options.demo {
         let outcome = demo::run(&client_file, &layout.data_dir, &context.shutdown).await;
         if let Err(error) = &outcome {
@@ -108,7 +127,9 @@ async fn write_client_file(layout: &Layout, users: &Users) -> Result<PathBuf, Ru
     let known = ClientFile::read(&path).ok().map(|file| file.token);
     let token = match known.filter(|token| users.authenticate(token).is_ok()) {
         Some(token) => token,
-        None => new_token(users).await.map_err(|error| RunError::failed("the administrator's token", error))?,
+        None => new_token(users)
+            .await
+            .map_err(|error| RunError::failed("the administrator's token", error))?,
     };
     let file = ClientFile {
         address: layout.address(),
@@ -116,7 +137,8 @@ async fn write_client_file(layout: &Layout, users: &Users) -> Result<PathBuf, Ru
         token,
         cluster: layout.cluster.clone(),
     };
-    file.write(&path).map_err(|error| RunError::state(&path, error))?;
+    file.write(&path)
+        .map_err(|error| RunError::state(&path, error))?;
     Ok(path)
 }
 
@@ -127,12 +149,15 @@ async fn new_token(users: &Users) -> Result<String, UserError> {
     for former in users.tokens(ADMINISTRATOR) {
         users.revoke(ADMINISTRATOR, &former.id).await?;
     }
-    let (_, token) = users.issue_token(ADMINISTRATOR, UserKind::Admin.validity()).await?;
+    let (_, token) = users
+        .issue_token(ADMINISTRATOR, UserKind::Admin.validity())
+        .await?;
     Ok(token.expose().clone())
 }
 
 /// The authority of this installation, made at first start.
 fn authority(data_dir: &Path) -> Result<Authority, RunError> {
     let folder = data_dir.join("pki");
-    Authority::open_or_create(&folder, "bcs standalone").map_err(|error| RunError::state(&folder, error))
+    Authority::open_or_create(&folder, "bcs standalone")
+        .map_err(|error| RunError::state(&folder, error))
 }

@@ -2,6 +2,8 @@
 //! or a followed log flows at the pace of its reader. What a client says about its own identity
 //! never reaches an upstream.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -129,8 +131,11 @@ pub(crate) async fn pass(
         .client
         .stream_request(parts.method, &path)
         .headers(request_headers(&parts.headers, additions));
+    // The cause of a broken body is lost on its way through HTTP/2, so it is kept beside it.
+    let too_large = Arc::new(AtomicBool::new(false));
     if !axum::body::HttpBody::is_end_stream(&body) {
-        outgoing = outgoing.body(reqwest::Body::wrap_stream(capped(body, bounds.body_bytes)));
+        let body = capped(body, bounds.body_bytes, too_large.clone());
+        outgoing = outgoing.body(reqwest::Body::wrap_stream(body));
     }
     let answer = tokio::time::timeout(bounds.answer_time, outgoing.send())
         .await
@@ -143,7 +148,13 @@ pub(crate) async fn pass(
             );
             Failure::new(StatusCode::GATEWAY_TIMEOUT, 0, message)
         })?
-        .map_err(|error| explain(target, &error, bounds))?;
+        .map_err(|error| match too_large.load(Ordering::Acquire) {
+            true => {
+                let message = format!("the body is larger than {} bytes", bounds.body_bytes);
+                Failure::new(StatusCode::PAYLOAD_TOO_LARGE, 0, message)
+            }
+            false => explain(target, &error),
+        })?;
     Ok(response(answer, until))
 }
 
@@ -151,12 +162,14 @@ pub(crate) async fn pass(
 fn capped(
     body: Body,
     cap: u64,
+    too_large: Arc<AtomicBool>,
 ) -> impl futures_util::Stream<Item = Result<Bytes, std::io::Error>> + Send + 'static {
     let mut passed = 0_u64;
     body.into_data_stream().map(move |chunk| {
         let chunk = chunk.map_err(std::io::Error::other)?;
         passed += chunk.len() as u64;
         if passed > cap {
+            too_large.store(true, Ordering::Release);
             return Err(std::io::Error::new(
                 std::io::ErrorKind::FileTooLarge,
                 TOO_LARGE,
@@ -168,17 +181,13 @@ fn capped(
 
 const TOO_LARGE: &str = "the body is larger than the gateway lets pass";
 
-fn explain(target: &Target, error: &reqwest::Error, bounds: Bounds) -> Failure {
+fn explain(target: &Target, error: &reqwest::Error) -> Failure {
     let mut cause: &dyn std::error::Error = error;
     while let Some(inner) = cause.source() {
         cause = inner;
     }
     let cause = cause.to_string();
     let (service, endpoint) = (&target.service, target.client.endpoint());
-    if cause.contains(TOO_LARGE) {
-        let message = format!("the body is larger than {} bytes", bounds.body_bytes);
-        return Failure::new(StatusCode::PAYLOAD_TOO_LARGE, 0, message);
-    }
     if error.is_connect() {
         let message = format!(
             "{service} at {endpoint} cannot be reached: {cause}; start it, or correct its address in the gateway's settings"

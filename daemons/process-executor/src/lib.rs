@@ -33,7 +33,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bcs_httpd::{ClientAuth, Limits, Listener};
-use bcs_kit::files::private_folder;
+use bcs_kit::files::{passable_folder, private_folder};
 use bcs_kit::lock::DirectoryLock;
 use bcs_kit::{Context, RunError};
 
@@ -145,7 +145,9 @@ type Opened = (Arc<Host>, BTreeMap<String, Saved>, DirectoryLock);
 fn open(settings: Settings, context: &Context, records: &str) -> Result<Opened, RunError> {
     let state = |path: &Path, error: std::io::Error| RunError::state(path, error);
     let dir = settings.data_dir.join(records);
-    for path in [&settings.data_dir, &dir, &settings.data_dir.join("run")] {
+    // Programs of other accounts live in the workspace below it.
+    passable_folder(&settings.data_dir).map_err(|error| state(&settings.data_dir, error))?;
+    for path in [&dir, &settings.data_dir.join("run")] {
         private_folder(path).map_err(|error| state(path, error))?;
     }
     let lock = DirectoryLock::acquire(&dir).map_err(|error| RunError::state(&dir, error))?;

@@ -17,6 +17,9 @@ use crate::seal::Sealer;
 /// Events of one batch, so that the first of a flood is not kept waiting for the last.
 const BATCH_EVENTS: usize = 1024;
 
+/// Failed commits before callers are told: about half a second.
+const PATIENCE: u32 = 4;
+
 /// The core with what it needs to act.
 pub(crate) struct Engine {
     pub(crate) cluster: Cluster,
@@ -129,11 +132,21 @@ impl Engine {
         let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
         loop {
             match self.store.transact(transaction.clone()).await {
-                Ok(revision) => return Ok(Some(revision)),
+                Ok(revision) => {
+                    if backoff.attempt() > 0 {
+                        tracing::info!("storing works again");
+                        self.inbox.stores_again();
+                    }
+                    return Ok(Some(revision));
+                }
                 Err(error @ StoreError::Fenced { .. }) => {
                     return Err(RunError::failed("another scheduler has taken over", error));
                 }
                 Err(error) if error.class() == Class::Transient => {
+                    // A busy moment is waited out; a full disk is not kept from people.
+                    if backoff.attempt() == PATIENCE {
+                        self.inbox.cannot_store(&error.to_string());
+                    }
                     if !backoff.wait(&self.shutdown).await {
                         return Ok(None);
                     }

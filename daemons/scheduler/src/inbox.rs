@@ -24,6 +24,8 @@ pub(crate) struct Inbox {
     sender: mpsc::Sender<Event>,
     callers: Arc<Mutex<HashMap<Ticket, oneshot::Sender<Answer>>>>,
     next: Arc<AtomicU64>,
+    /// Why nothing can be stored at present.
+    outage: Arc<Mutex<Option<String>>>,
 }
 
 impl Inbox {
@@ -33,6 +35,7 @@ impl Inbox {
             sender,
             callers: Arc::default(),
             next: Arc::default(),
+            outage: Arc::default(),
         };
         (inbox, receiver)
     }
@@ -48,6 +51,14 @@ impl Inbox {
             let text = "the scheduler is leaving; try again";
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, 1_405_009, text)
         };
+        if let Some(cause) = &*self.outage() {
+            let text = format!("refused, because the scheduler cannot store anything now: {cause}");
+            return Err(Failure::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                1_405_002,
+                text,
+            ));
+        }
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.callers().insert(ticket, sender);
@@ -67,6 +78,28 @@ impl Inbox {
         if let Some(caller) = self.callers().remove(&ticket) {
             drop(caller.send(answer));
         }
+    }
+
+    /// Nothing can be stored: whoever waits is told so now, and whoever comes is refused until
+    /// [`Inbox::stores_again`].
+    pub(crate) fn cannot_store(&self, cause: &str) {
+        *self.outage() = Some(cause.to_owned());
+        let text = format!(
+            "the scheduler cannot store anything now: {cause}; what you asked for may yet happen when it can, so look before you ask again"
+        );
+        let failure = Failure::new(StatusCode::SERVICE_UNAVAILABLE, 1_405_002, text);
+        for (_, caller) in self.callers().drain() {
+            drop(caller.send(Err(failure.clone())));
+        }
+    }
+
+    /// The outage is over.
+    pub(crate) fn stores_again(&self) {
+        *self.outage() = None;
+    }
+
+    fn outage(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets go of everybody who still waits: no answer will come.

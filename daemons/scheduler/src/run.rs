@@ -35,8 +35,14 @@ pub async fn run(settings: Settings, context: Context) -> Result<(), RunError> {
     bcs_kit::files::private_folder(&directory)
         .map_err(|error| RunError::state(&directory, error))?;
     let path = directory.join("scheduler.db");
-    let store = SqliteCoordination::open(&path, CoordinationOptions::default())
-        .map_err(|error| RunError::state(&path, error))?;
+    let store = SqliteCoordination::open(
+        &path,
+        CoordinationOptions {
+            keep_revisions: 0,
+            ..CoordinationOptions::default()
+        },
+    )
+    .map_err(|error| RunError::state(&path, error))?;
     run_on(settings, context, Arc::new(store)).await
 }
 

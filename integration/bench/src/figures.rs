@@ -20,27 +20,43 @@ impl Series {
 
 /// One line: the peer's figure, ours, and how many times better ours is.
 pub(crate) fn ratio(what: &str, peer: f64, ours: f64) {
-    println!("{what}: supervisord {peer:.2}, bcs {ours:.2}, ratio {:.1}", peer / ours);
+    println!(
+        "{what}: supervisord {peer:.2}, bcs {ours:.2}, ratio {:.1}",
+        peer / ours
+    );
 }
 
 /// The load average of this host.
 pub(crate) fn load() -> String {
-    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
+    std::fs::read_to_string("/proc/loadavg")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// Resident memory of one process, in MiB, shared pages counted by share (PSS).
 pub(crate) fn memory_mib(pid: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = text.lines().find(|line| line.starts_with("Pss:"));
-    let kilobytes: f64 = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(f64::NAN);
+    let kilobytes: f64 = line
+        .and_then(|line| line.split_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(f64::NAN);
     kilobytes / 1024.0
 }
 
 /// CPU seconds that a process has used.
 pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields: Vec<&str> = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(f64::NAN);
+    let fields: Vec<&str> = text
+        .rsplit_once(')')
+        .map(|(_, rest)| rest.split_whitespace().collect())
+        .unwrap_or_default();
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<f64>().ok())
+            .unwrap_or(f64::NAN)
+    };
     // USER_HZ is 100 on every Linux that this runs on.
     (ticks(11) + ticks(12)) / 100.0
 }
@@ -48,7 +64,12 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
 /// The children of a process, zombies too.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let path = format!("/proc/{pid}/task/{pid}/children");
-    assert!(Path::new(&path).exists(), "process {pid} is gone, or the kernel lists no children");
+    assert!(
+        Path::new(&path).exists(),
+        "process {pid} is gone, or the kernel lists no children"
+    );
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    text.split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect()
 }

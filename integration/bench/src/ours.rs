@@ -20,15 +20,22 @@ pub(crate) struct Fleet {
 }
 
 fn taskgroups(system: &System) -> Result<Vec<Value>> {
-    let list: Value = serde_json::from_str(&system.bcs(&["get", "taskgroup", "-n", "test", "-o", "json"]).out)?;
+    let list: Value = serde_json::from_str(
+        &system
+            .bcs(&["get", "taskgroup", "-n", "test", "-o", "json"])
+            .out,
+    )?;
     Ok(list["items"].as_array().cloned().unwrap_or_default())
 }
 
 /// The keeper of a system: the process called bcs-keeper that names its folder.
 fn keeper_of(system: &System) -> Option<u32> {
-    bcs_e2e::processes_naming(system.folder()).into_iter().find(|pid| {
-        std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "bcs-keeper")
-    })
+    bcs_e2e::processes_naming(system.folder())
+        .into_iter()
+        .find(|pid| {
+            std::fs::read_to_string(format!("/proc/{pid}/comm"))
+                .is_ok_and(|name| name.trim() == "bcs-keeper")
+        })
 }
 
 impl Fleet {
@@ -37,7 +44,13 @@ impl Fleet {
     }
 
     fn start_in(system: System, programs: usize) -> Result<Self> {
-        let object = process("sleeper", u32::try_from(programs)?, "sleep", "/bin/sleep 100000", &[]);
+        let object = process(
+            "sleeper",
+            u32::try_from(programs)?,
+            "sleep",
+            "/bin/sleep 100000",
+            &[],
+        );
         let started = Instant::now();
         system.apply(&object);
         let mut keeper = None;
@@ -47,19 +60,35 @@ impl Fleet {
                 break;
             }
             if started.elapsed() > LIMIT {
-                bail!("not all programs started: {:?}", system.bcs(&["get", "process", "-A", "-o", "wide"]));
+                bail!(
+                    "not all programs started: {:?}",
+                    system.bcs(&["get", "process", "-A", "-o", "wide"])
+                );
             }
             std::thread::sleep(Duration::from_millis(2));
         }
         let applied_in = started.elapsed().as_secs_f64();
-        while taskgroups(&system)?.iter().filter(|taskgroup| taskgroup["status"] == "Running").count() < programs {
+        while taskgroups(&system)?
+            .iter()
+            .filter(|taskgroup| taskgroup["status"] == "Running")
+            .count()
+            < programs
+        {
             if started.elapsed() > LIMIT {
                 bail!("not all programs are reported as running");
             }
         }
-        println!("(all {programs} visible as Running through the gateway after {:.2} s)", started.elapsed().as_secs_f64());
+        println!(
+            "(all {programs} visible as Running through the gateway after {:.2} s)",
+            started.elapsed().as_secs_f64()
+        );
         let keeper = keeper.context("no keeper")?;
-        Ok(Self { system, programs, keeper, applied_in })
+        Ok(Self {
+            system,
+            programs,
+            keeper,
+            applied_in,
+        })
     }
 
     pub(crate) fn restarts(&self, count: usize) -> Result<Vec<f64>> {
@@ -71,13 +100,25 @@ impl Fleet {
         let mut times = Vec::new();
         for round in 0..count.min(20) {
             let before = taskgroups(&self.system)?;
-            let Some(victim) = before.get(round * 7 % before.len().max(1)).and_then(pid_of) else { bail!("no programs") };
+            let Some(victim) = before.get(round * 7 % before.len().max(1)).and_then(pid_of) else {
+                bail!("no programs")
+            };
             let started = Instant::now();
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(i32::try_from(victim)?), nix::sys::signal::Signal::SIGKILL)?;
+            nix::sys::signal::kill(
+                nix::unistd::Pid::from_raw(i32::try_from(victim)?),
+                nix::sys::signal::Signal::SIGKILL,
+            )?;
             loop {
                 let now = taskgroups(&self.system)?;
-                let running = now.iter().filter(|taskgroup| taskgroup["status"] == "Running").count();
-                if running == self.programs && now.iter().all(|taskgroup| pid_of(taskgroup) != Some(victim)) {
+                let running = now
+                    .iter()
+                    .filter(|taskgroup| taskgroup["status"] == "Running")
+                    .count();
+                if running == self.programs
+                    && now
+                        .iter()
+                        .all(|taskgroup| pid_of(taskgroup) != Some(victim))
+                {
                     break;
                 }
                 if started.elapsed() > LIMIT {
@@ -94,23 +135,35 @@ impl Fleet {
         let system = System::start(Mode::Standalone);
         let idle = figures::memory_mib(system.pid("standalone"));
         let fleet = Self::start_in(system, programs)?;
-        let busy = figures::memory_mib(fleet.system.pid("standalone")) + figures::memory_mib(fleet.keeper);
+        let busy =
+            figures::memory_mib(fleet.system.pid("standalone")) + figures::memory_mib(fleet.keeper);
         Ok((idle, busy))
     }
 
     pub(crate) fn cpu_percent(&self) -> Result<f64> {
-        Ok(peer::cpu_percent(&[self.system.pid("standalone"), self.keeper]))
+        Ok(peer::cpu_percent(&[
+            self.system.pid("standalone"),
+            self.keeper,
+        ]))
     }
 
     /// Programs kept over SIGKILL, and milliseconds from the new start to all reported as running.
     pub(crate) fn readopt(mut self) -> Result<(usize, f64)> {
-        let before: Vec<u32> = taskgroups(&self.system)?.iter().filter_map(pid_of).collect();
+        let before: Vec<u32> = taskgroups(&self.system)?
+            .iter()
+            .filter_map(pid_of)
+            .collect();
         self.system.kill("standalone");
         let started = Instant::now();
         self.system.start_part("standalone");
         loop {
             let now = taskgroups(&self.system)?;
-            if now.iter().filter(|taskgroup| taskgroup["status"] == "Running").count() == self.programs {
+            if now
+                .iter()
+                .filter(|taskgroup| taskgroup["status"] == "Running")
+                .count()
+                == self.programs
+            {
                 break;
             }
             if started.elapsed() > LIMIT {
@@ -118,8 +171,14 @@ impl Fleet {
             }
         }
         let milliseconds = started.elapsed().as_secs_f64() * 1e3;
-        let after: Vec<u32> = taskgroups(&self.system)?.iter().filter_map(pid_of).collect();
-        let kept = before.iter().filter(|pid| after.contains(pid) && alive(**pid)).count();
+        let after: Vec<u32> = taskgroups(&self.system)?
+            .iter()
+            .filter_map(pid_of)
+            .collect();
+        let kept = before
+            .iter()
+            .filter(|pid| after.contains(pid) && alive(**pid))
+            .count();
         Ok((kept, milliseconds))
     }
 }

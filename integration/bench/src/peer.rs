@@ -51,7 +51,12 @@ impl Supervisor {
             .stderr(Stdio::null())
             .spawn()
             .context("supervisord")?;
-        let mut this = Self { process, programs, started_in: 0.0, _folder: folder };
+        let mut this = Self {
+            process,
+            programs,
+            started_in: 0.0,
+            _folder: folder,
+        };
         while figures::children(this.process.id()).len() < programs {
             if started.elapsed() > LIMIT {
                 bail!("supervisord did not start {programs} programs");
@@ -93,7 +98,11 @@ pub(crate) fn cpu_percent(pids: &[u32]) -> f64 {
     let settle = Duration::from_secs(3);
     let window = Duration::from_secs(10);
     std::thread::sleep(settle);
-    let used = || pids.iter().map(|pid| figures::cpu_seconds(*pid)).sum::<f64>();
+    let used = || {
+        pids.iter()
+            .map(|pid| figures::cpu_seconds(*pid))
+            .sum::<f64>()
+    };
     let before = used();
     std::thread::sleep(window);
     (used() - before) / window.as_secs_f64() * 100.0
@@ -104,12 +113,16 @@ pub(crate) fn restarts(parent: u32, programs: usize, count: usize) -> Result<Vec
     let mut times = Vec::with_capacity(count);
     for round in 0..count {
         let before = figures::children(parent);
-        let Some(victim) = before.get(round * 7 % before.len().max(1)) else { bail!("no programs are left") };
+        let Some(victim) = before.get(round * 7 % before.len().max(1)) else {
+            bail!("no programs are left")
+        };
         let started = Instant::now();
         kill(pid(*victim), Signal::SIGKILL)?;
         loop {
             let now = figures::children(parent);
-            let replaced = now.len() == programs && !now.contains(victim) && now.iter().any(|pid| !before.contains(pid));
+            let replaced = now.len() == programs
+                && !now.contains(victim)
+                && now.iter().any(|pid| !before.contains(pid));
             if replaced {
                 break;
             }

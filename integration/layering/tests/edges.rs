@@ -117,7 +117,11 @@ fn libraries_do_not_link_roles() {
 fn heavy_crates_have_one_owner() {
     let graph = graph();
     for (heavy, owners) in ONE_OWNER {
-        for name in graph.members.keys() {
+        for (name, folder) in &graph.members {
+            // Tests speak to listeners with whatever tells most; products pay once.
+            if folder.starts_with("integration/") {
+                continue;
+            }
             let named = graph.direct(name).contains(heavy);
             assert!(
                 !named || owners.contains(&name.as_str()),

@@ -26,7 +26,10 @@ impl Place {
 
     /// For those who call it.
     pub(super) fn endpoint(&self) -> Result<Endpoint, RunError> {
-        let address = self.socket.local_addr().map_err(|error| RunError::failed("a socket", error))?;
+        let address = self
+            .socket
+            .local_addr()
+            .map_err(|error| RunError::failed("a socket", error))?;
         Ok(Endpoint::Url(format!("https://{address}")))
     }
 }
@@ -58,18 +61,29 @@ impl Layout {
         let authority = super::authority(data_dir)?;
         let certificates = data_dir.join("pki/roles");
         let host = bcs_kit::host::name();
-        let listen_host = options.listen.rsplit_once(':').map_or("", |(host, _)| host).trim_matches(['[', ']']);
+        let listen_host = options
+            .listen
+            .rsplit_once(':')
+            .map_or("", |(host, _)| host)
+            .trim_matches(['[', ']']);
         let mut names = vec!["127.0.0.1".to_owned(), "localhost".to_owned(), host.clone()];
-        names.extend(Some(listen_host.to_owned()).filter(|host| !host.is_empty() && !names.contains(host)));
+        names.extend(
+            Some(listen_host.to_owned()).filter(|host| !host.is_empty() && !names.contains(host)),
+        );
         let issue = |role: Role| {
             authority
                 .issue(&certificates, role.name(), &host, &names)
                 .map_err(|error| RunError::state(&certificates, error))
         };
         let place = |role: Role, address: &str| {
-            let socket = TcpListener::bind(address)
-                .map_err(|source| RunError::Listen { address: address.to_owned(), source })?;
-            Ok::<_, RunError>(Place { socket: Arc::new(socket), tls: issue(role)? })
+            let socket = TcpListener::bind(address).map_err(|source| RunError::Listen {
+                address: address.to_owned(),
+                source,
+            })?;
+            Ok::<_, RunError>(Place {
+                socket: Arc::new(socket),
+                tls: issue(role)?,
+            })
         };
         Ok(Self {
             gateway: place(Role::Gateway, &options.listen)?,
@@ -101,7 +115,9 @@ impl Layout {
     /// What people call: a listener on all addresses is called by its loopback one.
     pub(super) fn address(&self) -> String {
         match self.gateway.socket.local_addr() {
-            Ok(address) if address.ip().is_unspecified() => format!("https://127.0.0.1:{}", address.port()),
+            Ok(address) if address.ip().is_unspecified() => {
+                format!("https://127.0.0.1:{}", address.port())
+            }
             Ok(address) => format!("https://{address}"),
             Err(_) => "https://127.0.0.1".to_owned(),
         }
@@ -111,7 +127,8 @@ impl Layout {
 /// The keeper beside this executable. Where only this one was copied or built, a link to it under
 /// the keeper's name: it then behaves as the keeper, at the price of some memory.
 fn keeper(data_dir: &Path) -> Result<PathBuf, RunError> {
-    let own = std::env::current_exe().map_err(|error| RunError::failed("this executable's path", error))?;
+    let own = std::env::current_exe()
+        .map_err(|error| RunError::failed("this executable's path", error))?;
     let beside = own.with_file_name("bcs-keeper");
     if beside.exists() {
         return Ok(beside);

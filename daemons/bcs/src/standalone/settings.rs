@@ -92,7 +92,11 @@ fn agent(layout: &Layout) -> Result<bcs_agent::Settings, RunError> {
             command: PROCESS_EXECUTOR.to_owned(),
             endpoint: Endpoint::Unix(layout.executor_socket()),
         }],
-        ..bcs_agent::Settings::new(layout.agent.listen(), layout.master.endpoint()?, layout.folder(Role::Agent))
+        ..bcs_agent::Settings::new(
+            layout.agent.listen(),
+            layout.master.endpoint()?,
+            layout.folder(Role::Agent),
+        )
     })
 }
 

@@ -184,7 +184,11 @@ pub(crate) fn root(error: &(dyn Error + 'static)) -> String {
     }
     let text = cause.to_string();
     // rustls explains at length what a process that ended did not send.
-    if text.contains("close_notify") { "the connection broke".to_owned() } else { text }
+    if text.contains("close_notify") {
+        "the connection broke".to_owned()
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]

@@ -116,7 +116,11 @@ async fn the_role_in_the_certificate_decides() {
         async move { client.request(Method::GET, "/who").send().await }
     };
     let answer = call(driver).await.unwrap();
-    assert_eq!(answer.version(), http::Version::HTTP_2, "calls share one connection");
+    assert_eq!(
+        answer.version(),
+        http::Version::HTTP_2,
+        "calls share one connection"
+    );
     let answer: Envelope<String> = answer.json().await.unwrap();
     assert_eq!(answer.data.unwrap(), "spiffe://bcs/driver/h2");
     assert_eq!(call(agent).await.unwrap().status(), StatusCode::FORBIDDEN);

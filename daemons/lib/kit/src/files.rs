@@ -63,6 +63,20 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
+/// Makes `path` and its parents so that others may pass through it but not list it (0711): programs
+/// of other accounts live in folders below it, everything else there is private by itself.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn passable_folder(path: &Path) -> io::Result<()> {
+    private_folder(path)?;
+    let mode = std::fs::metadata(path)?.permissions();
+    if std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777 != 0o711 {
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

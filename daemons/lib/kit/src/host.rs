@@ -6,6 +6,12 @@ pub fn name() -> String {
     let name = name.trim();
     let sound = !name.is_empty()
         && name.len() <= 253
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.'));
-    if sound && !name.starts_with('-') { name.to_owned() } else { "localhost".to_owned() }
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.'));
+    if sound && !name.starts_with('-') {
+        name.to_owned()
+    } else {
+        "localhost".to_owned()
+    }
 }

@@ -18,4 +18,3 @@ pub mod units;
 pub mod v4;
 pub mod validate;
 pub mod version;
-
