@@ -191,8 +191,8 @@ impl Slot {
     }
 }
 
-struct Queued {
-    status: TaskStatus,
+pub(crate) struct Queued {
+    pub(crate) status: TaskStatus,
     posted: bool,
 }
 
@@ -210,7 +210,7 @@ pub struct Group {
     pub(crate) line: Line,
     /// Boxed: a tree node has room for many.
     pub(crate) slots: BTreeMap<String, Box<Slot>>,
-    queue: VecDeque<Queued>,
+    pub(crate) queue: VecDeque<Queued>,
     link: LinkState,
     backoff: Backoff,
     post_backoff: Backoff,

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use bcs_keeper::protocol::Task;
+use bcs_mesos::types::TaskState;
 
 use crate::group::Group;
 use crate::keeper::Sink;
-use crate::step::{Effect, Event, Exit, Phase, Process};
+use crate::step::{Effect, Event, Exit, Phase, Process, Report};
 
 impl Group {
     /// Picks one task up where it was.
@@ -97,6 +98,7 @@ impl Group {
             // The keeper's records are gone. The program may still run all the same.
             None => self.adopt_again(id, process),
         }
+        self.tell_again(id);
         match stop {
             None => self.start_checks(id),
             Some(stop) if stop.by_command => {
@@ -105,6 +107,18 @@ impl Group {
             }
             // Asked once more, in case the daemon died before it asked; the deadline stands.
             Some(_) => self.terminate(id),
+        }
+    }
+
+    /// A state is recorded before its report is: a daemon that died in between has told nobody, and
+    /// what was told before may have been acknowledged. Saying it twice costs little.
+    fn tell_again(&mut self, id: &str) {
+        let running = self.slots.get(id).is_some_and(|slot| slot.state.phase == Phase::Running);
+        let queued = self.queue.iter().any(|queued| {
+            queued.status.task_id.value == id && queued.status.state() == TaskState::Running
+        });
+        if running && !queued {
+            self.effect(id, Effect::Report(Report::Running));
         }
     }
 

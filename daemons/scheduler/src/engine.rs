@@ -129,7 +129,7 @@ impl Engine {
         transaction
             .deletes
             .extend(batch.deletes.iter().map(Key::path));
-        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(5));
+        let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_millis(250));
         loop {
             match self.store.transact(transaction.clone()).await {
                 Ok(revision) => {

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bcs_httpd::Failure;
 use http::StatusCode;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::core::Event;
 use crate::core::command::Command;
@@ -15,6 +16,9 @@ use crate::core::events::Ticket;
 
 /// Events that wait at most; then senders wait, and with them the stream from the master.
 pub(crate) const CAPACITY: usize = 4096;
+
+/// How long a caller is kept waiting while nothing can be stored.
+const OUTAGE_PATIENCE: Duration = Duration::from_secs(1);
 
 type Answer = Result<Value, Failure>;
 
@@ -25,7 +29,7 @@ pub(crate) struct Inbox {
     callers: Arc<Mutex<HashMap<Ticket, oneshot::Sender<Answer>>>>,
     next: Arc<AtomicU64>,
     /// Why nothing can be stored at present.
-    outage: Arc<Mutex<Option<String>>>,
+    outage: Arc<watch::Sender<Option<String>>>,
 }
 
 impl Inbox {
@@ -51,14 +55,7 @@ impl Inbox {
             let text = "the scheduler is leaving; try again";
             Failure::new(StatusCode::SERVICE_UNAVAILABLE, 1_405_009, text)
         };
-        if let Some(cause) = &*self.outage() {
-            let text = format!("refused, because the scheduler cannot store anything now: {cause}");
-            return Err(Failure::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                1_405_002,
-                text,
-            ));
-        }
+        self.storing().await?;
         let ticket = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, receiver) = oneshot::channel();
         self.callers().insert(ticket, sender);
@@ -73,6 +70,18 @@ impl Inbox {
         receiver.await.unwrap_or_else(|_| Err(leaving()))
     }
 
+    /// Waits a moment for an outage to end.
+    async fn storing(&self) -> Result<(), Failure> {
+        let mut outage = self.outage.subscribe();
+        let over = tokio::time::timeout(OUTAGE_PATIENCE, outage.wait_for(Option::is_none)).await;
+        if over.is_ok() {
+            return Ok(());
+        }
+        let cause = self.outage.borrow().clone().unwrap_or_default();
+        let text = format!("refused, because the scheduler cannot store anything now: {cause}");
+        Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, 1_405_002, text))
+    }
+
     /// Delivers an answer; the caller may have gone.
     pub(crate) fn answer(&self, ticket: Ticket, answer: Answer) {
         if let Some(caller) = self.callers().remove(&ticket) {
@@ -83,7 +92,7 @@ impl Inbox {
     /// Nothing can be stored: whoever waits is told so now, and whoever comes is refused until
     /// [`Inbox::stores_again`].
     pub(crate) fn cannot_store(&self, cause: &str) {
-        *self.outage() = Some(cause.to_owned());
+        self.outage.send_replace(Some(cause.to_owned()));
         let text = format!(
             "the scheduler cannot store anything now: {cause}; what you asked for may yet happen when it can, so look before you ask again"
         );
@@ -95,11 +104,7 @@ impl Inbox {
 
     /// The outage is over.
     pub(crate) fn stores_again(&self) {
-        *self.outage() = None;
-    }
-
-    fn outage(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outage.send_replace(None);
     }
 
     /// Lets go of everybody who still waits: no answer will come.

@@ -403,6 +403,12 @@ impl Drop for System {
                 tail.iter().rev().for_each(|line| eprintln!("{line}"));
             }
         }
+        if std::thread::panicking() && std::env::var_os("BCS_E2E_KEEP").is_some() {
+            eprintln!("kept for a look, until this test is ended: {}", self.folder.path().display());
+            loop {
+                std::thread::park();
+            }
+        }
         for part in self.parts() {
             self.kill(part);
         }

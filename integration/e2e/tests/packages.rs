@@ -456,3 +456,26 @@ fn no_archive_leaves_its_folder() {
     assert_eq!(mode & 0o6000, 0, "{mode:o}");
     assert!(alive(pid_of(running).unwrap()));
 }
+
+#[test]
+fn a_packaged_program_runs_as_another_account() {
+    let system = System::start(Mode::Standalone);
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    // The folder of a test is private, which a folder for data is not.
+    std::fs::set_permissions(system.folder(), open).unwrap();
+    let server = PackageServer::start();
+    let uri = server.put(
+        "/user.tar.gz",
+        Behaviour::Good(tar_gz(system.folder(), "user")),
+    );
+    let object = packaged("guest", 1, &json!({"Value": uri}));
+    system.apply(&with(object, "user", json!("nobody")));
+    let running = &system.running("test", "guest", 1)[0];
+    assert_eq!(mark(running), "user");
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", pid_of(running).unwrap())).unwrap();
+    assert!(
+        status.lines().any(|line| line.starts_with("Uid:\t65534")),
+        "{status}"
+    );
+}

@@ -32,7 +32,7 @@ const ONE_OWNER: &[(&str, &[&str])] = &[
     ("rusqlite", &["bcs-store-sqlite"]),
     ("rcgen", &["bcs-httpd"]),
     ("rustls", &["bcs-httpd"]),
-    ("prost", &["bcs-mesos"]),
+    ("prost", &["bcs-mesos", "bcs-agent"]),
     ("clap", &["bcs"]),
     ("bollard", &["bcs-container-executor"]),
     ("mongodb", &["bcs-store-mongo"]),

@@ -464,6 +464,22 @@ impl Cluster {
                 format!("taskgroup {id:?} is not Running"),
             ));
         }
+        if kind == MessageType::ReloadTask {
+            let version = self.group(&name, index).map(|group| group.group.version_name.clone());
+            let version = version.and_then(|version| self.apps.get(&name)?.versions.get(&version));
+            let deaf = version.and_then(|version| {
+                version.process.iter().find(|process| process.reload_cmd.is_empty())
+            });
+            if let Some(process) = deaf {
+                return Err(invalid(
+                    &name.name,
+                    format!(
+                        "process {:?} has no reloadCmd; set one in the template, or restart it",
+                        process.proc_name
+                    ),
+                ));
+            }
+        }
         let message = BcsMessage {
             kind,
             reload_task: (kind == MessageType::ReloadTask).then(Empty::default),
