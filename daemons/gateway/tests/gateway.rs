@@ -424,8 +424,13 @@ async fn a_stream_ends_with_the_right_to_it() {
         .bearer_auth(short.expose());
     let chunks = request.send().await.unwrap().bytes_stream();
     let rest = chunks.map(Result::unwrap).collect::<Vec<_>>();
-    let rest = tokio::time::timeout(Duration::from_secs(10), rest).await.unwrap();
-    assert!(rest.iter().all(bytes::Bytes::is_empty), "the token has expired");
+    let rest = tokio::time::timeout(Duration::from_secs(10), rest)
+        .await
+        .unwrap();
+    assert!(
+        rest.iter().all(bytes::Bytes::is_empty),
+        "the token has expired"
+    );
     site.stop().await;
 }
 

@@ -166,7 +166,13 @@ impl Line {
         };
         let mut decoder = Decoder::new(MAX_EVENT);
         loop {
-            match shutdown.run_until(answer.chunk()).await {
+            // The agent frees the executor's resources when its stream ends, so the end of the
+            // executor must end the stream at once, not with the next event.
+            let chunk = tokio::select! {
+                chunk = shutdown.run_until(answer.chunk()) => chunk,
+                () = inbox.closed() => return lost("the executor is over".to_owned()),
+            };
+            match chunk {
                 None => return lost("leaving".to_owned()),
                 Some(Ok(Some(chunk))) => decoder.push(&chunk),
                 Some(Ok(None)) => return lost("the agent ended the stream".to_owned()),

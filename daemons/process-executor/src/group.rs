@@ -106,6 +106,11 @@ pub struct Inbox(mpsc::Sender<Box<Incoming>>);
 pub struct Over;
 
 impl Inbox {
+    /// Returns when the executor is over.
+    pub(crate) async fn closed(&self) {
+        self.0.closed().await;
+    }
+
     /// Puts something in, waiting for room.
     ///
     /// # Errors

@@ -113,7 +113,10 @@ impl Group {
     /// A state is recorded before its report is: a daemon that died in between has told nobody, and
     /// what was told before may have been acknowledged. Saying it twice costs little.
     fn tell_again(&mut self, id: &str) {
-        let running = self.slots.get(id).is_some_and(|slot| slot.state.phase == Phase::Running);
+        let running = self
+            .slots
+            .get(id)
+            .is_some_and(|slot| slot.state.phase == Phase::Running);
         let queued = self.queue.iter().any(|queued| {
             queued.status.task_id.value == id && queued.status.state() == TaskState::Running
         });

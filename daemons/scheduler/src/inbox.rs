@@ -79,7 +79,11 @@ impl Inbox {
         }
         let cause = self.outage.borrow().clone().unwrap_or_default();
         let text = format!("refused, because the scheduler cannot store anything now: {cause}");
-        Err(Failure::new(StatusCode::SERVICE_UNAVAILABLE, 1_405_002, text))
+        Err(Failure::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            1_405_002,
+            text,
+        ))
     }
 
     /// Delivers an answer; the caller may have gone.

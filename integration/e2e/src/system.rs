@@ -404,7 +404,10 @@ impl Drop for System {
             }
         }
         if std::thread::panicking() && std::env::var_os("BCS_E2E_KEEP").is_some() {
-            eprintln!("kept for a look, until this test is ended: {}", self.folder.path().display());
+            eprintln!(
+                "kept for a look, until this test is ended: {}",
+                self.folder.path().display()
+            );
             loop {
                 std::thread::park();
             }

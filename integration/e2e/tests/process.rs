@@ -120,6 +120,20 @@ fn deploy_scale_update_and_delete(system: System) {
         );
     }
     assert!(system.taskgroups("test").is_empty());
+    // Nothing of it is left on the host either, the executors' share included.
+    wait::until("all resources are free", Duration::from_secs(20), || {
+        let nodes = system.bcs(&["node", "list"]).ok().out;
+        let row: Vec<&str> = nodes
+            .lines()
+            .nth(1)
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let free = row
+            .get(3..6)
+            .is_some_and(|used| used.iter().all(|used| used.starts_with("0/")));
+        if free { Ok(()) } else { Err(nodes) }
+    });
 }
 
 fn a_killed_program_is_healed(system: System) {

@@ -468,9 +468,17 @@ fn programs_run_as_the_account_that_is_named() {
         |path: &Path| std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(path).unwrap());
     assert_eq!(owner(&place), 65_534, "it owns its own folder");
     // The program is running from its first instruction on; its first line comes a little later.
-    wait::until("it writes into its own folder", Duration::from_secs(10), || {
-        place.join("own-file").exists().then_some(()).ok_or_else(|| "not there".to_owned())
-    });
+    wait::until(
+        "it writes into its own folder",
+        Duration::from_secs(10),
+        || {
+            place
+                .join("own-file")
+                .exists()
+                .then_some(())
+                .ok_or_else(|| "not there".to_owned())
+        },
+    );
     assert_eq!(owner(&place.join("own-file")), 65_534);
     let said = system
         .bcs(&["logs", &name_of(other), "-n", "test"])

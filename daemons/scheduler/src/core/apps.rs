@@ -465,10 +465,15 @@ impl Cluster {
             ));
         }
         if kind == MessageType::ReloadTask {
-            let version = self.group(&name, index).map(|group| group.group.version_name.clone());
+            let version = self
+                .group(&name, index)
+                .map(|group| group.group.version_name.clone());
             let version = version.and_then(|version| self.apps.get(&name)?.versions.get(&version));
             let deaf = version.and_then(|version| {
-                version.process.iter().find(|process| process.reload_cmd.is_empty())
+                version
+                    .process
+                    .iter()
+                    .find(|process| process.reload_cmd.is_empty())
             });
             if let Some(process) = deaf {
                 return Err(invalid(
