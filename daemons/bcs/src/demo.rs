@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use bcs_api::{Client, ClientFile};
-use bcs_kit::Shutdown;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -27,12 +26,8 @@ pub(crate) enum DemoError {
     Late,
 }
 
-/// Deploys, and shows progress until all instances are healthy; returns early when leaving.
-pub(crate) async fn run(
-    client_file: &Path,
-    data_dir: &Path,
-    shutdown: &Shutdown,
-) -> Result<(), DemoError> {
+/// Deploys, and shows progress until all instances are healthy.
+pub(crate) async fn run(client_file: &Path, data_dir: &Path) -> Result<(), DemoError> {
     let folder = data_dir.join("demo");
     let archive = folder.join("example-server.tar.gz");
     let packing = {
@@ -43,17 +38,11 @@ pub(crate) async fn run(
     let client = Client::new(&ClientFile::read(client_file)?)?;
     say("deploying three instances of the example server");
     client.apply(&object(&archive, &checksum)).await?;
-    let shown = shutdown
-        .run_until(tokio::time::timeout(LIMIT, progress(&client)))
-        .await;
-    match shown {
-        None => Ok(()),
-        Some(Err(_)) => Err(DemoError::Late),
-        Some(Ok(taskgroups)) => {
-            table(&taskgroups?, client_file)?;
-            Ok(())
-        }
-    }
+    let taskgroups = tokio::time::timeout(LIMIT, progress(&client))
+        .await
+        .map_err(|_| DemoError::Late)?;
+    table(&taskgroups?, client_file)?;
+    Ok(())
 }
 
 /// Removes what the demo deployed, and waits a little until it is gone.

@@ -10,17 +10,21 @@ mod settings;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use bcs_api::ClientFile;
 use bcs_httpd::pki::Authority;
 use bcs_kit::lock::DirectoryLock;
-use bcs_kit::{Context, RunError, logging, notify};
+use bcs_kit::{Context, RunError, Shutdown, logging, notify};
 use bcs_user_manager::{UserError, UserKind, Users, ensure_admin};
 use clap::Args;
 
 use crate::roles::Role;
 use crate::{demo, runtime};
 use layout::Layout;
+
+/// For the roles to leave; what they have not finished then, the next start does.
+const LEAVE_TIME: Duration = Duration::from_secs(8);
 
 /// The name of the first administrator.
 const ADMINISTRATOR: &str = "admin";
@@ -78,39 +82,58 @@ async fn start(options: Options, context: Context) -> Result<(), RunError> {
     let folder = layout.folder(Role::Gateway);
     let users = bcs_gateway::open_users(&folder).await?;
     let client_file = write_client_file(&layout, &users).await?;
+    // The roles have an end of their own: what the demo deployed is removed while they still serve.
+    let roles = Context {
+        metrics: context.metrics.clone(),
+        ..Context::new(Shutdown::new())
+    };
     let mut readiness = Vec::new();
     for role in settings::all(&layout, users)? {
-        let own = context.sibling();
+        let own = roles.sibling();
         readiness.push((role.role().name(), own.ready.clone()));
-        context
+        roles
             .tasks
             .spawn_essential(role.role().name(), role.run(own));
     }
-    let all_ready = async {
+    let asked = async {
+        tokio::select! {
+            () = context.shutdown.cancelled() => {}
+            () = roles.shutdown.cancelled() => {}
+        }
+    };
+    let serve = async {
         for (role, ready) in &readiness {
             tracing::debug!(role, "waiting");
             ready.wait().await;
         }
-    };
-    if context.shutdown.run_until(all_ready).await.is_none() {
-        return Ok(());
-    }
-    context.ready.set();
-    notify::ready(&format!("serving {}", layout.address()));
-    announce(&format!("ready {}", layout.address()))
-        .map_err(|error| RunError::failed("standard output", error))?;
-    if options.demo {
-        let outcome = demo::run(&client_file, &layout.data_dir, &context.shutdown).await;
-        if let Err(error) = &outcome {
-            tracing::error!(error = %error, "the demo could not be shown");
+        context.ready.set();
+        notify::ready(&format!("serving {}", layout.address()));
+        announce(&format!("ready {}", layout.address()))
+            .map_err(|error| RunError::failed("standard output", error))?;
+        if options.demo
+            && let Err(error) = demo::run(&client_file, &layout.data_dir).await
+        {
+            tracing::error!(%error, "the demo could not be shown");
         }
-        context.shutdown.cancelled().await;
-        notify::stopping();
+        std::future::pending::<Result<(), RunError>>().await
+    };
+    let ended = tokio::select! {
+        () = asked => Ok(()),
+        ended = serve => ended,
+    };
+    notify::stopping();
+    if options.demo {
         demo::remove(&client_file).await;
-    } else {
-        context.shutdown.cancelled().await;
     }
-    Ok(())
+    roles.shutdown.cancel();
+    let stuck = roles.tasks.drain(LEAVE_TIME).await;
+    if !stuck.is_empty() {
+        tracing::warn!(tasks = ?stuck, "left without waiting for these any longer");
+    }
+    match roles.tasks.failure() {
+        Some(failure) => Err(RunError::failed("standalone", failure)),
+        None => ended,
+    }
 }
 
 /// One line on standard output, for scripts that wait for it.

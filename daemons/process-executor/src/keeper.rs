@@ -183,7 +183,11 @@ impl Link {
                 return;
             }
             if backoff.worth_logging() {
-                tracing::warn!(error = %ended, "the keeper does not answer; starting one");
+                if ended.kind() == std::io::ErrorKind::NotFound {
+                    tracing::info!("starting the keeper");
+                } else {
+                    tracing::warn!(error = %ended, "the keeper does not answer; starting one");
+                }
             }
             if let Err(error) = self.start_keeper(&shutdown).await {
                 self.ready.say(format!("no keeper: {error}"));
