@@ -32,7 +32,7 @@ const ONE_OWNER: &[(&str, &[&str])] = &[
     ("rusqlite", &["bcs-store-sqlite"]),
     ("rcgen", &["bcs-httpd"]),
     ("rustls", &["bcs-httpd"]),
-    ("prost", &["bcs-mesos", "bcs-agent"]),
+    ("prost", &["bcs-mesos", "bcs-agent", "bcs-master"]),
     ("clap", &["bcs"]),
     ("bollard", &["bcs-container-executor"]),
     ("mongodb", &["bcs-store-mongo"]),
