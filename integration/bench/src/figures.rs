@@ -20,10 +20,12 @@ impl Series {
 
 /// One line: the peer's figure, ours, and how many times better ours is.
 pub(crate) fn ratio(what: &str, peer: f64, ours: f64) {
-    println!(
-        "{what}: supervisord {peer:.2}, bcs {ours:.2}, ratio {:.1}",
-        peer / ours
-    );
+    let ratio = if ours > 0.0 {
+        format!("{:.1}", peer / ours)
+    } else {
+        "-".to_owned()
+    };
+    println!("{what}: supervisord {peer:.2}, bcs {ours:.2}, ratio {ratio}");
 }
 
 /// The load average of this host.
