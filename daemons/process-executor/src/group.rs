@@ -196,8 +196,8 @@ impl Slot {
     }
 }
 
-pub(crate) struct Queued {
-    pub(crate) status: TaskStatus,
+struct Queued {
+    status: TaskStatus,
     posted: bool,
 }
 
@@ -215,7 +215,7 @@ pub struct Group {
     pub(crate) line: Line,
     /// Boxed: a tree node has room for many.
     pub(crate) slots: BTreeMap<String, Box<Slot>>,
-    pub(crate) queue: VecDeque<Queued>,
+    queue: VecDeque<Queued>,
     link: LinkState,
     backoff: Backoff,
     post_backoff: Backoff,
@@ -316,7 +316,7 @@ impl Group {
             {
                 slot.info = Some(Box::new(info));
             }
-            self.resume(&id, list);
+            self.resume(&id, list, task.told_running);
         }
     }
 

@@ -12,6 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use bcs_mesos::types::TaskState;
 use bcs_mesos::{TaskInfo, TaskStatus};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,9 @@ pub enum Record {
         task: String,
         /// The report's id, hexadecimal.
         uuid: String,
+        /// The report said that the task runs.
+        #[serde(default)]
+        running: bool,
     },
     /// The executor is over.
     Gone {
@@ -89,6 +93,9 @@ pub struct SavedTask {
     pub state: State,
     /// The agent knows that we have it.
     pub acknowledged: bool,
+    /// A report that it runs was recorded after the state that says so: a daemon that died between
+    /// the two has told nobody.
+    pub told_running: bool,
 }
 
 /// An executor as recorded.
@@ -254,9 +261,12 @@ fn folded(text: &str) -> String {
                         *entry = None;
                     }
                 }
-                // One acknowledgement of a task is enough to know that its launch arrived.
-                if acks.insert(key, kept.len()).is_some() {
-                    continue;
+                // One acknowledgement of a task is enough to know that its launch arrived; the last
+                // tells whether the agent knows that it runs.
+                if let Some(at) = acks.insert(key, kept.len())
+                    && let Some(old) = kept.get_mut(at)
+                {
+                    *old = None;
                 }
             }
             _ => {}
@@ -304,6 +314,7 @@ fn load(text: &str) -> BTreeMap<String, Saved> {
                         info: *info,
                         state,
                         acknowledged: false,
+                        told_running: false,
                     });
                 }
             }
@@ -314,11 +325,17 @@ fn load(text: &str) -> BTreeMap<String, Saved> {
             } => {
                 let found = all.get_mut(&executor).and_then(|saved| saved.task(&task));
                 if let Some(task) = found {
+                    let same =
+                        (task.state.phase, task.state.process) == (state.phase, state.process);
+                    task.told_running &= same;
                     task.state = *state;
                 }
             }
             Record::Update { executor, status } => {
                 if let Some(saved) = all.get_mut(&executor) {
+                    if let Some(task) = saved.task(&status.task_id.value) {
+                        task.told_running |= status.state() == TaskState::Running;
+                    }
                     saved.updates.push(*status);
                 }
             }
@@ -326,6 +343,7 @@ fn load(text: &str) -> BTreeMap<String, Saved> {
                 executor,
                 task,
                 uuid,
+                running,
             } => {
                 if let Some(saved) = all.get_mut(&executor) {
                     saved.updates.retain(|status| {
@@ -336,6 +354,7 @@ fn load(text: &str) -> BTreeMap<String, Saved> {
                     });
                     if let Some(task) = saved.task(&task) {
                         task.acknowledged = true;
+                        task.told_running |= running;
                     }
                 }
             }
@@ -416,6 +435,7 @@ mod tests {
             executor: text("a"),
             task: text("t"),
             uuid: uuid.repeat(16),
+            running: false,
         };
         records.append(ack("01")).unwrap();
         records
@@ -454,6 +474,57 @@ mod tests {
         let mode =
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    /// A daemon that dies between a state and its report has told nobody; one that was
+    /// acknowledged need not say it again, however often the journal was folded since.
+    #[test]
+    fn whether_it_was_told_that_a_task_runs_is_known_after_any_crash() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        let (records, _) = Records::open(&path).unwrap();
+        let text = |text: &str| text.to_owned();
+        let told = || {
+            let (_, saved) = Records::open(&path).unwrap();
+            saved["e"].tasks[0].told_running
+        };
+        let say = |record: Record| Records::open(&path).unwrap().0.append(record).unwrap();
+        drop(records);
+        say(Record::Executor {
+            executor: text("e"),
+            environment: Variables::default(),
+        });
+        say(Record::Task {
+            executor: text("e"),
+            info: info("t"),
+        });
+        let running = || Record::State {
+            executor: text("e"),
+            task: text("t"),
+            state: Box::new(State {
+                phase: Phase::Running,
+                ..State::default()
+            }),
+        };
+        say(running());
+        assert!(!told(), "the state alone tells nobody");
+        let mut report = update("t", 7);
+        report.set_state(TaskState::Running);
+        say(Record::Update {
+            executor: text("e"),
+            status: report,
+        });
+        assert!(told() && told(), "the report will be sent");
+        let (executor, task) = (text("e"), text("t"));
+        say(Record::Ack {
+            executor,
+            task,
+            uuid: "07".repeat(16),
+            running: true,
+        });
+        assert!(told() && told(), "it was acknowledged");
+        say(running());
+        assert!(told(), "the same state again");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use bcs_keeper::protocol::Task;
-use bcs_mesos::types::TaskState;
 
 use crate::group::Group;
 use crate::keeper::Sink;
@@ -11,7 +10,7 @@ use crate::step::{Effect, Event, Exit, Phase, Process, Report};
 
 impl Group {
     /// Picks one task up where it was.
-    pub(crate) fn resume(&mut self, id: &str, list: &BTreeMap<String, Task>) {
+    pub(crate) fn resume(&mut self, id: &str, list: &BTreeMap<String, Task>, told_running: bool) {
         let Some(slot) = self.slots.get(id) else {
             return;
         };
@@ -37,6 +36,9 @@ impl Group {
             }
             (Phase::Starting | Phase::Running | Phase::Stopping, Some(process)) => {
                 self.resume_program(id, process, list);
+                if !told_running {
+                    self.tell_again(id);
+                }
             }
         }
     }
@@ -98,7 +100,6 @@ impl Group {
             // The keeper's records are gone. The program may still run all the same.
             None => self.adopt_again(id, process),
         }
-        self.tell_again(id);
         match stop {
             None => self.start_checks(id),
             Some(stop) if stop.by_command => {
@@ -110,17 +111,13 @@ impl Group {
         }
     }
 
-    /// A state is recorded before its report is: a daemon that died in between has told nobody, and
-    /// what was told before may have been acknowledged. Saying it twice costs little.
+    /// A state is recorded before its report is: a daemon that died in between has told nobody.
     fn tell_again(&mut self, id: &str) {
-        let running = self
+        if self
             .slots
             .get(id)
-            .is_some_and(|slot| slot.state.phase == Phase::Running);
-        let queued = self.queue.iter().any(|queued| {
-            queued.status.task_id.value == id && queued.status.state() == TaskState::Running
-        });
-        if running && !queued {
+            .is_some_and(|slot| slot.state.phase == Phase::Running)
+        {
             self.effect(id, Effect::Report(Report::Running));
         }
     }

@@ -96,7 +96,7 @@ impl Group {
             && let Some(at) = self.queue.iter().position(waiting)
             && let Some(old) = self.queue.remove(at)
         {
-            self.record_ack(id, &old.status.uuid.unwrap_or_default());
+            self.record_ack(id, &old.status.uuid.unwrap_or_default(), false);
         }
         self.queue.push_back(Queued {
             status,
@@ -139,7 +139,7 @@ impl Group {
                 if let Some(at) = self.queue.iter().position(own)
                     && let Some(queued) = self.queue.remove(at)
                 {
-                    self.record_ack(&queued.status.task_id.value, uuid);
+                    self.record_ack(&queued.status.task_id.value, uuid, false);
                 }
             }
             Sent::Failed(reason) => {
@@ -151,8 +151,12 @@ impl Group {
     }
 
     pub(super) fn acknowledged(&mut self, id: &str, uuid: &bytes::Bytes) {
-        self.queue
-            .retain(|queued| queued.status.uuid.as_ref() != Some(uuid));
+        let own = |queued: &Queued| queued.status.uuid.as_ref() == Some(uuid);
+        let running = self
+            .queue
+            .iter()
+            .any(|queued| own(queued) && queued.status.state() == TaskState::Running);
+        self.queue.retain(|queued| !own(queued));
         if self.queue.is_empty() {
             // A program runs for days; its reports are over in a moment.
             self.queue = VecDeque::new();
@@ -160,16 +164,17 @@ impl Group {
         if let Some(slot) = self.slots.get_mut(id) {
             slot.info = None;
         }
-        self.record_ack(id, uuid);
+        self.record_ack(id, uuid, running);
         self.pump();
     }
 
-    pub(super) fn record_ack(&self, id: &str, uuid: &bytes::Bytes) {
+    pub(super) fn record_ack(&self, id: &str, uuid: &bytes::Bytes, running: bool) {
         let executor = self.environment.executor_id.clone();
         let record = Record::Ack {
             executor,
             task: id.to_owned(),
             uuid: hex::encode(uuid),
+            running,
         };
         if let Err(error) = self.host.records.append(record) {
             // The report will be sent once more after a restart; the agent knows it by its id.
